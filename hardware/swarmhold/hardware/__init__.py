@@ -1,0 +1,1 @@
+"""The field side: everything that runs on a robot or at the ground station."""

@@ -1,0 +1,25 @@
+"""The error tree. Every message is one line: what is wrong, then what cures it."""
+
+
+class SwarmholdError(Exception):
+    """Base of every error that a user can cause or cure."""
+
+
+class ConfigError(SwarmholdError):
+    """A configuration value or key is wrong."""
+
+
+class BundleError(SwarmholdError):
+    """A policy bundle is damaged, incomplete or not what its manifest says."""
+
+
+class SpecMismatchError(BundleError):
+    """A bundle speaks another contract than the code or the robot that loads it."""
+
+
+class MissingExtraError(SwarmholdError):
+    """An optional dependency is absent; the message names the extra to install."""
+
+
+class NotReadyError(SwarmholdError):
+    """Something that must be running is not (a robot, a node, a link)."""
