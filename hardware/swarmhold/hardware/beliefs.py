@@ -1,0 +1,101 @@
+"""What one receiver remembers of the team's messages, as arrays over the roster."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swarmhold.hardware.messages import RobotState
+from swarmhold.hardware.monitor import MonitorInput
+from swarmhold.hardware.types import Bool, Float, Int, Kinematics
+
+REACH = 1e4  # m; a claimed coordinate beyond this is out of range
+
+
+class Beliefs:
+    """Last message of every robot, with receipt times of the receiver's own clock."""
+
+    def __init__(self, n: int) -> None:
+        """Nothing heard yet from any of n robots."""
+        self._n = n
+        self._heard_at = np.full(n, -np.inf)
+        self._moved_at = np.full(n, -np.inf)
+        self._control_seq = np.full(n, -1, dtype=np.int64)
+        self._boot_id = np.zeros(n)
+        self._position = np.zeros((n, 3))
+        self._velocity = np.zeros((n, 3))
+        self._yaw = np.zeros(n)
+        self._yaw_rate = np.zeros(n)
+        self._corrupt = np.zeros(n, bool)
+        self._fresh = np.zeros(n, bool)
+        self._accusations = np.zeros((n, n), np.uint8)
+
+    def hear(self, state: RobotState, now: float) -> None:
+        """Take in one message; anything malformed is remembered as corrupt, never raised.
+
+        Args:
+            state: the message.
+            now: s, receiver's monotonic clock.
+        """
+        robot = state.robot
+        if not 0 <= robot < self._n:
+            return
+        rebooted = state.boot_id != self._boot_id[robot]
+        if rebooted or state.control_seq > self._control_seq[robot]:
+            self._moved_at[robot] = now
+            self._control_seq[robot] = state.control_seq
+        self._heard_at[robot], self._boot_id[robot] = now, state.boot_id
+        numbers = np.array([*state.position, *state.velocity, state.yaw, state.yaw_rate], float)
+        self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
+        self._position[robot], self._velocity[robot] = numbers[:3], numbers[3:6]
+        self._yaw[robot], self._yaw_rate[robot] = numbers[6], numbers[7]
+        self._fresh[robot] = True
+        if len(state.accusations) == self._n:
+            self._accusations[robot] = np.frombuffer(state.accusations, np.uint8)
+
+    def age(self, now: float) -> Float:
+        """(N) s since each robot was heard; infinity if never."""
+        return now - self._heard_at
+
+    @property
+    def accusations(self) -> Int:
+        """(N, N) accusations last heard, observer x subject."""
+        return self._accusations
+
+    @property
+    def positions(self) -> Float:
+        """(N, 3) m, claimed positions as received."""
+        return self._position
+
+    def teammates(self, index: Int) -> Kinematics:
+        """Beliefs about some robots, for the observation.
+
+        Args:
+            index: (M) roster indices.
+        """
+        return Kinematics(
+            self._position[index],
+            self._velocity[index],
+            self._yaw[index],
+            self._yaw_rate[index],
+        )
+
+    def evidence(self, sensed: Float, now: float) -> MonitorInput:
+        """Inputs of the monitors; marks all messages as no longer fresh.
+
+        Args:
+            sensed: (N, 3) m, positions by own sensing, NaN where not seen.
+            now: s, monotonic.
+        """
+        age = self.age(now)
+        late = np.where(np.isfinite(age), age, 0.0)[:, None]
+        fresh: Bool = self._fresh.copy()
+        self._fresh[:] = False
+        return MonitorInput(
+            age=age,
+            control_age=now - self._moved_at,
+            boot_id=self._boot_id.copy(),
+            claimed=self._position + self._velocity * late,
+            sensed=sensed,
+            corrupt=self._corrupt.copy(),
+            fresh=fresh,
+        )

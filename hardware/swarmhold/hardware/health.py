@@ -1,0 +1,322 @@
+"""From accusations to weights: fusion with corroboration, and the health state machine.
+
+The same pure functions run in the supervisor, inside every robot, and over simulated batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from swarmhold.hardware.monitor import Accusation
+from swarmhold.hardware.types import Bool, Float, Int
+
+
+class HealthState(IntEnum):
+    """What the team holds of a robot."""
+
+    HEALTHY = 0
+    SUSPECT = 1
+    LOST = 2
+    QUARANTINED = 3
+    PROBATION = 4
+    ESTOPPED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HealthConfig:
+    """Constants of fusion and state machine.
+
+    Attributes:
+        observers: distinct accusers that make evidence hard.
+        alone_s: how long one observer's doubt must last to count as loss.
+        clear_s: doubt-free time from SUSPECT to HEALTHY.
+        return_s: a robot that was lost for less comes back through SUSPECT.
+        dwell_s: least evidence-free time in quarantine.
+        probation_s: first probation; it doubles with every relapse, up to `probation_max_s`.
+        probation_max_s: longest probation.
+        suspect_weight: weight of a robot under reversible doubt.
+        down_s: time constant of a weight that falls on soft evidence.
+        up_s: time constant of a weight that rises.
+    """
+
+    observers: int = 2
+    alone_s: float = 0.9
+    clear_s: float = 1.0
+    return_s: float = 3.0
+    dwell_s: float = 3.0
+    probation_s: float = 5.0
+    probation_max_s: float = 60.0
+    suspect_weight: float = 0.6
+    down_s: float = 0.2
+    up_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FusionState:
+    """Memory of fusion, arrays (..., N) over subjects.
+
+    Attributes:
+        last_now: (...) s, time of the last step.
+        state: `HealthState`.
+        since: s, when the state was entered.
+        doubt_at: s, when evidence was last present.
+        doubt_since: s, when the present doubt began; infinity without doubt.
+        relapses: quarantines and losses so far.
+        weight: present weight.
+        reason: evidence bits that brought the robot into its state.
+    """
+
+    last_now: Float
+    state: Int
+    since: Float
+    doubt_at: Float
+    doubt_since: Float
+    relapses: Int
+    weight: Float
+    reason: Int
+
+
+@dataclass(frozen=True, slots=True)
+class HealthInput:
+    """Accusations of all observers.
+
+    Attributes:
+        accusations: (..., O, N) bytes. The first N observers are the robots in roster order;
+            a further one may be the supervisor itself.
+        reporting: (..., O) the observer's report is current.
+        estopped: (..., N) latched by the operator.
+    """
+
+    accusations: Int
+    reporting: Bool
+    estopped: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class HealthOutput:
+    """The verdict, arrays (..., N).
+
+    Attributes:
+        weights: in [0, 1].
+        states: `HealthState`.
+        reasons: `Accusation` bits that brought the robot into its state.
+    """
+
+    weights: Float
+    states: Int
+    reasons: Int
+
+
+def health_init(lead: tuple[int, ...], n: int) -> FusionState:
+    """Everybody starts healthy with weight 1."""
+    shape = (*lead, n)
+    return FusionState(
+        last_now=np.full(lead, np.nan),
+        state=np.zeros(shape, np.int8),
+        since=np.full(shape, -np.inf),
+        doubt_at=np.full(shape, -np.inf),
+        doubt_since=np.full(shape, np.inf),
+        relapses=np.zeros(shape, np.int16),
+        weight=np.ones(shape),
+        reason=np.zeros(shape, np.uint8),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Fused evidence, (..., N): hard kinds, reversible doubt, and signs of life."""
+
+    gone: Bool
+    lying: Bool
+    corrupt: Bool
+    reboot: Bool
+    doubt: Bool
+    heard: Bool
+
+
+def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evidence:
+    """Count accusers among observers that report and are themselves trusted.
+
+    Crash and freeze need `observers` distinct accusers (one if nobody else reports); a false
+    pose needs a majority of those with an opinion and `observers` accusers (PMC-style
+    diagnosis, Preparata, Metze, Chien 1967).
+    """
+    n = state.state.shape[-1]
+    trusted = inputs.reporting.copy()
+    known = (state.state == HealthState.HEALTHY) | (state.state == HealthState.SUSPECT)
+    trusted[..., :n] &= known  # neither outcasts vote, nor who has only just come back
+    may = np.repeat(trusted[..., :, None], n, axis=-1)
+    own = np.arange(n)
+    may[..., own, own] = False
+
+    def votes(bit: Accusation) -> Int:
+        counted: Int = (may & ((inputs.accusations & bit) != 0)).sum(axis=-2)
+        return counted
+
+    present = may.sum(axis=-2)
+    needed = np.where(present > 1, config.observers, 1)
+    silent, stuck = votes(Accusation.SILENT), votes(Accusation.STUCK)
+    corrupt, reboot = votes(Accusation.CORRUPT), votes(Accusation.REBOOT)
+    accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
+    lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
+    lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
+    return _Evidence(
+        gone=(silent >= needed) | (stuck >= needed),
+        lying=lying,
+        corrupt=corrupt >= needed,
+        reboot=reboot >= needed,
+        doubt=(silent > 0) | (stuck > 0) | (corrupt > 0),
+        heard=votes(Accusation.HEARD) > 0,
+    )
+
+
+def _limit_soft(state: FusionState, lying: Bool, share: Float) -> Bool:
+    """At most floor((n - 1) / 2) robots are held on cross-check evidence; the clearest first."""
+    n = lying.shape[-1]
+    order = np.argsort(np.argsort(-np.where(lying, share, -1.0), axis=-1, kind="stable"), axis=-1)
+    return lying & (order < (n - 1) // 2) if n > 2 else lying
+
+
+def health_step(
+    config: HealthConfig, state: FusionState, inputs: HealthInput, now: float
+) -> tuple[FusionState, HealthOutput]:
+    """Fuse accusations and advance every robot's state.
+
+    Args:
+        config: constants.
+        state: memory.
+        inputs: accusations of all observers.
+        now: s, monotonic.
+
+    Returns:
+        New memory and the verdict.
+    """
+    found = _fuse(config, state, inputs)
+    evidence = found.gone | found.lying | found.corrupt
+    doubt = evidence | found.doubt
+    doubt_at = np.where(doubt, now, state.doubt_at)
+    doubt_since = np.where(doubt, np.minimum(state.doubt_since, now), np.inf)
+    after = _transition(config, state, found, now, doubt_at, doubt_since, inputs.estopped)
+    changed = after != state.state
+    fallen = changed & ((after == HealthState.LOST) | (after == HealthState.QUARANTINED))
+    relapses = np.minimum(state.relapses + fallen, 10).astype(np.int16)
+    since = np.where(changed, now, state.since)
+    bits = (
+        found.gone * np.uint8(Accusation.SILENT)
+        | found.lying * np.uint8(Accusation.MISMATCH)
+        | found.corrupt * np.uint8(Accusation.CORRUPT)
+        | found.reboot * np.uint8(Accusation.REBOOT)
+    ).astype(np.uint8)
+    reason = np.where(bits != 0, bits, state.reason)
+    reason = np.where(after == HealthState.HEALTHY, 0, reason).astype(np.uint8)
+    weight = _weight(config, state, after, since, relapses, now)
+    new = FusionState(
+        last_now=np.full(state.last_now.shape, now),
+        state=after,
+        since=since,
+        doubt_at=doubt_at,
+        doubt_since=doubt_since,
+        relapses=relapses,
+        weight=weight,
+        reason=reason,
+    )
+    return new, HealthOutput(weight, after, reason)
+
+
+def _transition(
+    config: HealthConfig,
+    state: FusionState,
+    found: _Evidence,
+    now: float,
+    doubt_at: Float,
+    doubt_since: Float,
+    estopped: Bool,
+) -> Int:
+    """The state machine; later rules win over earlier ones."""
+    s, calm = state.state, now - doubt_at
+    held = now - state.since
+    is_in = {member: s == member for member in HealthState}
+    after = s.copy()
+    after[is_in[HealthState.HEALTHY] & found.doubt] = HealthState.SUSPECT
+    after[is_in[HealthState.SUSPECT] & (calm >= config.clear_s)] = HealthState.HEALTHY
+    trial = _probation_s(config, state.relapses)
+    after[is_in[HealthState.PROBATION] & (held >= trial) & (calm >= config.clear_s)] = (
+        HealthState.HEALTHY
+    )
+    after[is_in[HealthState.QUARANTINED] & (calm >= config.dwell_s) & (held >= config.dwell_s)] = (
+        HealthState.PROBATION
+    )
+    # No news is no recovery: only a heartbeat that somebody hears brings a lost robot back.
+    back = is_in[HealthState.LOST] & (calm > 0.0) & found.heard
+    after[back & (held < config.return_s)] = HealthState.SUSPECT
+    after[back & (held >= config.return_s)] = HealthState.PROBATION
+    active = ~is_in[HealthState.QUARANTINED] & ~is_in[HealthState.ESTOPPED]
+    after[active & ~is_in[HealthState.LOST] & found.reboot] = HealthState.PROBATION
+    after[back & found.reboot] = HealthState.PROBATION
+    alone = now - doubt_since >= config.alone_s
+    after[active & (found.gone | (is_in[HealthState.SUSPECT] & alone))] = HealthState.LOST
+    after[active & (found.lying | found.corrupt)] = HealthState.QUARANTINED
+    after[estopped] = HealthState.ESTOPPED
+    return after
+
+
+def _probation_s(config: HealthConfig, relapses: Int) -> Float:
+    """Probation grows with every relapse: min(max, first * 2^k)."""
+    grown: Float = config.probation_s * 2.0 ** np.maximum(relapses - 1, 0)
+    return np.minimum(grown, config.probation_max_s)
+
+
+def _weight(
+    config: HealthConfig, state: FusionState, after: Int, since: Float, relapses: Int, now: float
+) -> Float:
+    """Weights fall fast and rise slowly; outcasts are at 0 at once."""
+    ramp = np.clip((now - since) / _probation_s(config, relapses), 0.0, 1.0)
+    target = np.ones(after.shape)
+    target = np.where(after == HealthState.SUSPECT, config.suspect_weight, target)
+    target = np.where(after == HealthState.PROBATION, 0.5 * ramp, target)
+    dt = np.nan_to_num(now - state.last_now, nan=0.0)[..., None]
+    falling = target < state.weight
+    share = 1.0 - np.exp(-dt / np.where(falling, config.down_s, config.up_s))
+    weight = state.weight + share * (target - state.weight)
+    weight = np.where(after == HealthState.PROBATION, np.minimum(weight, target), weight)
+    out = (
+        (after == HealthState.LOST)
+        | (after == HealthState.QUARANTINED)
+        | (after == HealthState.ESTOPPED)
+    )
+    weight = np.where(out, 0.0, np.clip(weight, 0.0, 1.0))
+    return np.where((after == HealthState.HEALTHY) & (weight > 0.99), 1.0, weight)
+
+
+def merge_weights(
+    table: Float,
+    table_age_s: Float,
+    local: Float,
+    own_hard: Bool,
+    lease_s: float = 1.0,
+    fade_s: float = 5.0,
+) -> Float:
+    """The weights a robot acts on.
+
+    While the supervisor's table is leased, the lower of table and local verdict counts. After
+    that the table fades into the local verdict. What the robot itself saw lying or sending
+    garbage is masked at once, whatever others say.
+
+    Args:
+        table: (..., N) weights of the last table.
+        table_age_s: (...) s since it was received; infinity if none ever was.
+        local: (..., N) local verdict.
+        own_hard: (..., N) own hard evidence.
+        lease_s: lease of a table.
+        fade_s: time constant of the fading.
+
+    Returns:
+        (..., N) weights.
+    """
+    late = np.maximum(table_age_s - lease_s, 0.0)[..., None]
+    keep = np.exp(-late / fade_s)
+    blended = np.where(late > 0.0, keep * table + (1.0 - keep) * local, table)
+    return np.where(own_hard, 0.0, np.minimum(blended, local))

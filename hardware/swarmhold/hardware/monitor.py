@@ -1,0 +1,174 @@
+"""What one observer notices about the others: silence, a stuck loop, a false pose, garbage.
+
+Pure array functions. `...` are leading batch dimensions: none in a robot or the supervisor,
+(env, observer) in simulated evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntFlag
+
+import numpy as np
+
+from swarmhold.hardware.types import Bool, Float, Int
+
+
+class Accusation(IntFlag):
+    """Bits that travel in the state message, one byte per teammate."""
+
+    SILENT = 1
+    STUCK = 2
+    MISMATCH = 4
+    CORRUPT = 8
+    REBOOT = 16
+    SEEN = 32  # no accusation: the observer has a cross-check opinion of this robot
+    HEARD = 64  # no accusation: the observer hears this robot's heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorConfig:
+    """Thresholds of the monitors.
+
+    Attributes:
+        silent_s: age of the last message that counts as silence.
+        stuck_s: age of the last advance of the control counter that counts as stuck.
+        mismatch_m: distance between claimed and sensed position that counts as a vote; it is
+            calibrated on fault-free flights and stored with the bundle.
+        mismatch_window: sightings that are remembered.
+        mismatch_votes: votes in the window that make an accusation.
+        corrupt_votes: messages in a row that make an accusation.
+        reboot_s: how long a changed boot id is reported.
+        own_gap_s: a longer gap between two steps means that the observer itself was asleep.
+        common_share: share of the heard team that, silent at once, means that the observer's
+            own channel is at fault.
+    """
+
+    silent_s: float = 0.30
+    stuck_s: float = 0.30
+    mismatch_m: float = 0.05
+    mismatch_window: int = 5
+    mismatch_votes: int = 3
+    corrupt_votes: int = 3
+    reboot_s: float = 0.5
+    own_gap_s: float = 0.2
+    common_share: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorInput:
+    """What was received and sensed, arrays (..., N) over subjects.
+
+    Attributes:
+        age: s since the last message was received; infinity if none ever was.
+        control_age: s since the control counter last advanced; infinity if never heard.
+        boot_id: last boot id heard, 0 if none.
+        claimed: (..., N, 3) m, world ENU, claimed position extrapolated to now.
+        sensed: (..., N, 3) m, world ENU, position by own sensing; NaN where not seen.
+        corrupt: the last message held values that are not finite or out of range.
+        fresh: a message arrived since the last step.
+    """
+
+    age: Float
+    control_age: Float
+    boot_id: Float
+    claimed: Float
+    sensed: Float
+    corrupt: Bool
+    fresh: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorState:
+    """Memory of one observer (or a batch of them).
+
+    Attributes:
+        last_now: (...) s, time of the last step.
+        votes: (..., N, W) last cross-check votes, -1 where there was none yet.
+        garbage: (..., N) corrupt messages in a row.
+        boot_id: (..., N) boot id known.
+        reboot_at: (..., N) s, when it last changed.
+    """
+
+    last_now: Float
+    votes: Int
+    garbage: Int
+    boot_id: Float
+    reboot_at: Float
+
+
+def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> MonitorState:
+    """Memory of an observer that has heard nothing yet."""
+    return MonitorState(
+        last_now=np.full(lead, np.nan),
+        votes=np.full((*lead, n, config.mismatch_window), -1, np.int8),
+        garbage=np.zeros((*lead, n), np.int16),
+        boot_id=np.zeros((*lead, n)),
+        reboot_at=np.full((*lead, n), -np.inf),
+    )
+
+
+def monitor_step(
+    config: MonitorConfig, state: MonitorState, inputs: MonitorInput, now: float
+) -> tuple[MonitorState, Int]:
+    """One look at the team.
+
+    Args:
+        config: thresholds.
+        state: memory.
+        inputs: what was received and sensed since the last step.
+        now: s, monotonic.
+
+    Returns:
+        New memory, and accusations (..., N) as bytes of `Accusation` bits. The caller clears
+        the observer's own entry.
+    """
+    heard = np.isfinite(inputs.age)
+    awake = ~(now - state.last_now > config.own_gap_s)[..., None]
+    silent = heard & (inputs.age > config.silent_s)
+    stuck = heard & ~silent & (inputs.control_age > config.stuck_s)
+    count = np.maximum(heard.sum(axis=-1, keepdims=True), 1)
+    late = silent.sum(axis=-1, keepdims=True)
+    channel = (late >= 2) & (late > config.common_share * count)
+
+    votes, mismatch, opinion = _cross_check(config, state.votes, inputs)
+    garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
+    garbage = np.minimum(garbage, 1000).astype(np.int16)
+    known = np.where(inputs.boot_id > 0, inputs.boot_id, state.boot_id)
+    rebooted = (state.boot_id > 0) & (known != state.boot_id)
+    reboot_at = np.where(rebooted, now, state.reboot_at)
+
+    bits = np.zeros(heard.shape, np.uint8)
+    for bit, on in (
+        (Accusation.SILENT, silent & awake & ~channel),
+        (Accusation.STUCK, stuck & awake),
+        (Accusation.MISMATCH, mismatch),
+        (Accusation.CORRUPT, garbage >= config.corrupt_votes),
+        (Accusation.REBOOT, now - reboot_at <= config.reboot_s),
+        (Accusation.SEEN, opinion),
+        (Accusation.HEARD, heard & (inputs.age <= config.silent_s)),
+    ):
+        bits |= np.where(on, np.uint8(bit), np.uint8(0))
+    return (
+        replace(
+            state,
+            last_now=np.full(state.last_now.shape, now),
+            votes=votes,
+            garbage=garbage,
+            boot_id=known,
+            reboot_at=reboot_at,
+        ),
+        bits,
+    )
+
+
+def _cross_check(config: MonitorConfig, votes: Int, inputs: MonitorInput) -> tuple[Int, Bool, Bool]:
+    """Claimed against sensed position: votes, accusation, and whether there is an opinion."""
+    error = np.sqrt(np.sum((inputs.claimed - inputs.sensed) ** 2, axis=-1))
+    sighted = inputs.fresh & np.isfinite(error)
+    vote = (error > config.mismatch_m).astype(np.int8)
+    shifted = np.concatenate([votes[..., 1:], vote[..., None]], axis=-1)
+    votes = np.where(sighted[..., None], shifted, votes)
+    opinion = (votes >= 0).sum(axis=-1) >= config.mismatch_votes
+    accused = (votes == 1).sum(axis=-1) >= config.mismatch_votes
+    return votes, accused, opinion

@@ -1,0 +1,54 @@
+"""All thresholds of detectors and health in one value that is stored with the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.health import HealthConfig
+from swarmhold.hardware.monitor import MonitorConfig
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """Settings of the whole health chain.
+
+    Attributes:
+        monitor: thresholds of one observer.
+        health: fusion and state machine.
+        lease_s: how long a supervisor's table is valid.
+        fade_s: time constant with which an expired table gives way to local evidence.
+        stale_s: a belief older than this is masked for oneself, whatever its cause.
+    """
+
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    lease_s: float = 1.0
+    fade_s: float = 5.0
+    stale_s: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> HealthSettings:
+        """The reverse of `to_dict`.
+
+        Raises:
+            ConfigError: a key is unknown.
+        """
+        plain = dict(values)
+        parts: dict[str, Any] = {}
+        for name, kind in (("monitor", MonitorConfig), ("health", HealthConfig)):
+            parts[name] = kind(**_known(kind, plain.pop(name, {}), f"health.{name}"))
+        return cls(**parts, **_known(cls, plain, "health"))
+
+
+def _known(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    for key in values:
+        if key not in names:
+            raise ConfigError(f"unknown key {key!r} in {where}; known: {', '.join(sorted(names))}")
+    return values
