@@ -1,0 +1,284 @@
+"""Policy bundles: what export seals and a robot opens.
+
+Opening fails closed. The bytes that are hashed are the bytes that are loaded; nothing is
+opened twice, no external tensor data is followed, and the golden vectors have to come out
+right on this very machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
+from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.spec import PolicySpec, policy_spec
+
+SCHEMA = 1
+REQUIRED = ("model.onnx", "golden.npz", "parity.json", "model_card.md")
+SIZE_LIMIT = 64 * 2**20  # bytes per file
+GOLDEN_TOLERANCE = 1e-4  # other machines round otherwise; export's own bar is 1e-5
+INPUTS = ("self", "team", "health", "obstacles", "obstacle_mask")
+OUTPUTS = ("action", "attention")
+
+
+class Manifest(BaseModel):
+    """`manifest.json` of a bundle; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int
+    name: str = Field(min_length=1, max_length=100)
+    scenario: str
+    robot: str
+    spec: dict[str, Any]
+    spec_digest: str
+    files: dict[str, str]
+    team_sizes_trained: tuple[int, int]
+    rate_hz: float = Field(gt=0)
+    training: dict[str, Any]
+    health: dict[str, Any]
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened and checked bundle.
+
+    Attributes:
+        manifest: its manifest.
+        digest: sha256 of the manifest's bytes, which hold the digests of all files.
+        spec: the contract, equal to the code's own.
+        health: calibrated settings.
+        session: ready to run.
+    """
+
+    manifest: Manifest
+    digest: str
+    spec: PolicySpec
+    health: HealthSettings
+    session: onnxruntime.InferenceSession
+
+    @property
+    def short_digest(self) -> int:
+        """First eight bytes of the digest, as it travels in state messages."""
+        return int(self.digest[:16], 16)
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """Open and check a bundle.
+
+    Args:
+        path: folder, or zip archive of one.
+
+    Returns:
+        The bundle, its session loaded and its golden vectors replayed.
+
+    Raises:
+        BundleError: something is missing, damaged or changed; the message names it.
+        SpecMismatchError: it was made for another contract.
+    """
+    path = Path(path)
+    read = _reader(path)
+    raw = read("manifest.json")
+    manifest = _parse_manifest(raw, path)
+    spec = _check_spec(manifest, path)
+    contents = {name: read(name) for name in manifest.files}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != manifest.files[name]:
+            raise BundleError(
+                f"{path}: {name} is not the file that was sealed (sha256 differs); "
+                "get a fresh copy or export again"
+            )
+    session = _load(contents["model.onnx"], path)
+    _check_graph(session, spec, path)
+    _replay(session, contents["golden.npz"], path)
+    try:
+        health = HealthSettings.from_dict(manifest.health)
+    except (ConfigError, TypeError) as error:
+        raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
+    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, session)
+
+
+def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -> str:
+    """Write a bundle.
+
+    Args:
+        folder: made if absent; files of an older bundle in it are replaced.
+        fields: manifest fields but `schema_version`, `spec`, `spec_digest`, `files`.
+        files: contents by name; the `REQUIRED` ones at least.
+
+    Returns:
+        The bundle's digest.
+
+    Raises:
+        BundleError: a required file is missing.
+    """
+    missing = [name for name in REQUIRED if name not in files]
+    if missing:
+        raise BundleError(f"cannot seal {folder}: {', '.join(missing)} missing")
+    spec = policy_spec(fields["robot"])
+    manifest = Manifest(
+        schema_version=SCHEMA,
+        spec=json.loads(json.dumps(asdict(spec))),
+        spec_digest=spec.digest(),
+        files={name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+        **fields,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    raw = (manifest.model_dump_json(indent=2) + "\n").encode()
+    (folder / "manifest.json").write_bytes(raw)
+    return hashlib.sha256(raw).hexdigest()
+
+
+class _Reader:
+    """Reads members of a folder or zip archive, each once, within the size limit."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._archive: zipfile.ZipFile | None = None
+        self._prefix = ""
+        if path.is_file():
+            try:
+                self._archive = zipfile.ZipFile(path)
+            except zipfile.BadZipFile as error:
+                raise BundleError(f"{path} is neither a bundle folder nor a zip archive") from error
+            tops = {name.split("/")[0] for name in self._archive.namelist()}
+            if "manifest.json" not in tops and len(tops) == 1:
+                self._prefix = tops.pop() + "/"
+        elif not path.is_dir():
+            raise BundleError(f"{path} does not exist; give the folder that export has written")
+
+    def __call__(self, name: str) -> bytes:
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise BundleError(f"{self._path}: file name {name!r} is not allowed in a bundle")
+        try:
+            if self._archive is not None:
+                with self._archive.open(self._prefix + name) as member:
+                    data = member.read(SIZE_LIMIT + 1)
+            else:
+                file = self._path / name
+                if file.is_symlink():
+                    raise BundleError(f"{self._path}: {name} is a link; bundles hold plain files")
+                with file.open("rb") as handle:
+                    data = handle.read(SIZE_LIMIT + 1)
+        except (KeyError, FileNotFoundError) as error:
+            raise BundleError(
+                f"{self._path}: {name} is missing; the bundle is incomplete, export again"
+            ) from error
+        except (OSError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self._path}: {name} cannot be read ({error})") from error
+        if len(data) > SIZE_LIMIT:
+            raise BundleError(f"{self._path}: {name} is larger than {SIZE_LIMIT // 2**20} MiB")
+        return data
+
+
+def _reader(path: Path) -> _Reader:
+    return _Reader(path)
+
+
+def _parse_manifest(raw: bytes, path: Path) -> Manifest:
+    try:
+        values = json.loads(raw)
+        version = values.get("schema_version")
+    except (ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: manifest.json is not valid JSON; export again") from error
+    if version != SCHEMA:
+        raise BundleError(
+            f"{path}: manifest schema {version} is not {SCHEMA}, the one this version reads; "
+            "export again or install the matching swarmhold"
+        )
+    try:
+        manifest = Manifest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: manifest.json: {where}: {first['msg']}") from error
+    missing = [name for name in REQUIRED if name not in manifest.files]
+    if missing:
+        raise BundleError(f"{path}: the manifest does not list {', '.join(missing)}; export again")
+    return manifest
+
+
+def _check_spec(manifest: Manifest, path: Path) -> PolicySpec:
+    try:
+        spec = policy_spec(manifest.robot)
+    except ConfigError as error:
+        raise SpecMismatchError(f"{path}: {error}") from error
+    if manifest.spec_digest != spec.digest() or manifest.spec != json.loads(
+        json.dumps(asdict(spec))
+    ):
+        raise SpecMismatchError(
+            f"{path}: made for another contract of {manifest.robot} "
+            f"(spec {manifest.spec_digest[:12]}, this version has {spec.digest()[:12]}); "
+            "export again with this version"
+        )
+    if manifest.rate_hz != spec.rate_hz:
+        raise SpecMismatchError(
+            f"{path}: decides at {manifest.rate_hz:g} Hz, the contract says {spec.rate_hz:g} Hz"
+        )
+    return spec
+
+
+def _load(model: bytes, path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no public base of its errors
+        reason = str(error).splitlines()[0][:120]
+        raise BundleError(f"{path}: model.onnx cannot be loaded ({reason})") from error
+
+
+def _check_graph(session: onnxruntime.InferenceSession, spec: PolicySpec, path: Path) -> None:
+    widths = {
+        "self": spec.self_size,
+        "team": spec.team_size,
+        "obstacles": spec.obstacle_size,
+    }
+    inputs = {item.name: item.shape for item in session.get_inputs()}
+    outputs = {item.name: item.shape for item in session.get_outputs()}
+    if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+        raise SpecMismatchError(
+            f"{path}: graph has inputs {sorted(inputs)} and outputs {sorted(outputs)}, "
+            f"the contract has {sorted(INPUTS)} and {sorted(OUTPUTS)}"
+        )
+    for name, width in widths.items():
+        if inputs[name][-1] != width:
+            raise SpecMismatchError(
+                f"{path}: graph input {name!r} has width {inputs[name][-1]}, "
+                f"the contract says {width}"
+            )
+
+
+def _replay(session: onnxruntime.InferenceSession, golden: bytes, path: Path) -> None:
+    try:
+        with np.load(io.BytesIO(golden), allow_pickle=False) as stored:
+            vectors = {name: stored[name] for name in stored.files}
+        cases = sorted({name.split("_", 1)[0] for name in vectors})
+        worst = 0.0
+        for case in cases:
+            feeds = {name: vectors[f"{case}_{name}"] for name in INPUTS}
+            for name, value in zip(OUTPUTS, session.run(OUTPUTS, feeds), strict=True):
+                gap = np.abs(value - vectors[f"{case}_{name}"]).max()
+                worst = float(np.maximum(worst, gap))  # keeps a NaN, max() would not
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: golden.npz is not usable ({error}); export again") from error
+    if not cases or not worst <= GOLDEN_TOLERANCE:
+        raise BundleError(
+            f"{path}: golden vectors come out {worst:.2g} off on this machine "
+            f"(limit {GOLDEN_TOLERANCE:g}); do not fly this bundle here"
+        )
