@@ -1,0 +1,323 @@
+"""Everything one robot does in a tick; ROS nodes and drivers are thin shells around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from swarmhold.hardware.beliefs import Beliefs
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.messages import (
+    EVERYBODY,
+    Command,
+    HealthTable,
+    Mode,
+    PolicyStatus,
+    RobotState,
+    SensorFrame,
+    Task,
+)
+from swarmhold.hardware.observe import observe
+from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
+from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
+from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
+from swarmhold.hardware.types import (
+    Float,
+    Kinematics,
+    Observation,
+    Surroundings,
+    TokenKind,
+    teammate_index,
+)
+
+BODY_SLOTS = 4  # nearest sensed bodies that enter the observation
+ALONE_S = 3.0  # with every teammate masked for longer than this, hold
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerConfig:
+    """What makes one robot this robot.
+
+    Attributes:
+        robot: roster index.
+        team_size: N.
+        loop_hz: rate of the control loop; the policy runs at its own rate within it.
+        boot_id: new with every start.
+        reweight: False makes all weights 1, the comparison arm without any health.
+    """
+
+    robot: int
+    team_size: int
+    loop_hz: float = 20.0
+    boot_id: int = 1
+    reweight: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Outcome of one tick: the command, and what to publish."""
+
+    command: Command
+    state: RobotState
+    status: PolicyStatus
+
+
+class RobotController:
+    """One robot's control: beliefs, health, policy, safety."""
+
+    def __init__(self, policy: OnnxPolicy, task: Task, config: ControllerConfig) -> None:
+        """Prepare a robot.
+
+        Args:
+            policy: loaded policy.
+            task: landmarks, home and geofence.
+            config: identity and rates.
+
+        Raises:
+            ConfigError: the robot is not in the roster, or the rates do not fit.
+        """
+        spec = policy.bundle.spec
+        if not 0 <= config.robot < config.team_size:
+            raise ConfigError(f"robot {config.robot} is not in a roster of {config.team_size}")
+        ratio = config.loop_hz / spec.rate_hz
+        if ratio < 1 or abs(ratio - round(ratio)) > 1e-9:
+            raise ConfigError(
+                f"a loop of {config.loop_hz:g} Hz is no multiple of the policy's "
+                f"{spec.rate_hz:g} Hz"
+            )
+        self._policy, self._config, self._spec = policy, config, spec
+        self._task = task
+        self._settings = policy.bundle.health
+        self._safety = safety_config(spec, task.half_width)
+        self._every = round(ratio)
+        n = config.team_size
+        self._own = np.arange(n) == config.robot
+        self._others = teammate_index(n)[config.robot]
+        self._beliefs = Beliefs(n)
+        self._local = local_init(self._settings, (), n)
+        self._landmarks = _landmarks(task)
+        self._table: HealthTable | None = None
+        self._table_at = -np.inf
+        self._action: Float = np.zeros(spec.action_size)
+        self._applied: Float = np.zeros(spec.action_size)
+        self._decided_at = -np.inf
+        self._attention: tuple[float, ...] = ()
+        self._ticks = self._missed = self._seq = 0
+        self._last_tick = self._alone_since = np.nan
+        self._mode = Mode.ACTIVE
+        self._estopped = False
+
+    def on_state(self, state: RobotState, now: float) -> None:
+        """A teammate's message arrived at `now` (s, own monotonic clock)."""
+        if state.robot == self._config.robot:
+            return
+        if state.recipient in (EVERYBODY, self._config.robot):
+            self._beliefs.hear(state, now)
+
+    def on_table(self, table: HealthTable, now: float) -> None:
+        """A health table arrived; older terms and replays are dropped."""
+        held = self._table
+        if len(table.weights) != self._config.team_size:
+            return
+        if held is not None and (table.term, table.seq) <= (held.term, held.seq):
+            return
+        self._table, self._table_at = table, now
+
+    def team_complete(self, now: float) -> bool:
+        """Whether every teammate has been heard at least once."""
+        return bool(np.isfinite(self._beliefs.age(now)[self._others]).all())
+
+    def on_estop(self) -> None:
+        """Latch the stop; only a restart releases it."""
+        self._estopped = True
+
+    def tick(self, frame: SensorFrame, now: float) -> Tick:
+        """Answer one sensor frame.
+
+        Args:
+            frame: what the driver read.
+            now: s, own monotonic clock.
+        """
+        period = 0.0 if np.isnan(self._last_tick) else now - self._last_tick
+        nominal = 1.0 / self._config.loop_hz
+        self._missed += max(0, round(period / nominal) - 1) if period else 0
+        self._last_tick = now
+        local = self._look(frame, now)
+        weights: Float = np.ones(self._config.team_size)
+        if self._config.reweight:
+            weights = local.weights
+        inference = 0.0
+        if self._ticks % self._every == 0:
+            step = self._decide(frame, weights, now)
+            inference = step.inference_s
+        self._ticks += 1
+        mode = self._mode_now(weights, now)
+        setpoint, limits = self._filter(frame, mode, now)
+        self._applied = setpoint / np.asarray(self._spec.action_bound)
+        self._seq += 1
+        command = Command(frame.stamp, tuple(float(value) for value in setpoint), int(mode))
+        status = PolicyStatus(
+            robot=self._config.robot,
+            stamp=frame.stamp,
+            weights=tuple(float(weight) for weight in weights),
+            attention=self._attention,
+            states=tuple(int(state) for state in local.states),
+            source=int(local.source),
+            mode=int(mode),
+            period_s=period,
+            inference_s=inference,
+            missed=self._missed,
+            limited=limits,
+        )
+        return Tick(command, self._state(frame, local, mode), status)
+
+    def _look(self, frame: SensorFrame, now: float) -> LocalOutput:
+        sensed = np.full((self._config.team_size, 3), np.nan)
+        place = _to_world(frame, frame.sightings)
+        for robot, where in zip(frame.sighted, place, strict=True):
+            if 0 <= robot < self._config.team_size:
+                sensed[robot] = where
+        inputs = self._beliefs.evidence(sensed, now)
+        table: Float = np.ones(self._config.team_size)
+        if self._table is not None:
+            table = np.asarray(self._table.weights, float)
+        self._local, out = local_step(
+            self._settings,
+            self._local,
+            inputs,
+            heard=self._beliefs.accusations,
+            reporting=inputs.age <= self._settings.monitor.silent_s,
+            table=np.clip(np.nan_to_num(table, nan=0.0), 0.0, 1.0),
+            table_age_s=np.asarray(now - self._table_at),
+            own=self._own,
+            now=now,
+        )
+        return out
+
+    def _decide(self, frame: SensorFrame, weights: Float, now: float) -> PolicyStep:
+        step = self._policy.act(self._observe(frame, now), weights[self._others])
+        if step.finite:
+            self._action, self._decided_at = step.action, now
+        shares = np.zeros(self._config.team_size)
+        shares[self._others] = step.attention[: len(self._others)]
+        shares[self._config.robot] = step.attention[-1]
+        self._attention = tuple(float(share) for share in shares)
+        return step
+
+    def _observe(self, frame: SensorFrame, now: float) -> Observation:
+        age = self._beliefs.age(now)[self._others]
+        return observe(
+            self._spec,
+            own=_kinematics(frame),
+            last_action=self._applied,
+            team=self._beliefs.teammates(self._others),
+            team_age=np.where(np.isfinite(age), age, 1e3),
+            surroundings=self._surroundings(frame),
+            home=np.asarray(self._task.home, float),
+        )
+
+    def _surroundings(self, frame: SensorFrame) -> Surroundings:
+        """Landmarks of the task, then the nearest sensed bodies."""
+        place, value, rank = self._landmarks
+        bodies = _to_world(frame, frame.bodies)
+        near = np.argsort(np.linalg.norm(bodies - np.asarray(frame.position), axis=-1))
+        bodies = bodies[near[:BODY_SLOTS]]
+        marks, slots = len(place), len(bodies)
+        zeros = np.zeros(slots)
+        place = place.copy()
+        place[:, 2] = frame.position[2]
+        return Surroundings(
+            position=np.concatenate([place, bodies]),
+            radius=np.concatenate([np.zeros(marks), zeros + self._spec.radius_m]),
+            kind=np.array([TokenKind.LANDMARK] * marks + [TokenKind.BODY] * slots, int),
+            value=np.concatenate([value, zeros]),
+            rank=np.concatenate([rank, zeros]),
+            mask=np.ones(marks + slots, bool),
+        )
+
+    def _mode_now(self, weights: Float, now: float) -> Mode:
+        """Hold when nobody has been trusted for a while; a latched stop wins over all."""
+        if self._estopped:
+            return Mode.STOP
+        alone = self._config.team_size > 1 and not (weights[self._others] > 0.0).any()
+        if not alone:
+            self._alone_since = np.nan
+        elif np.isnan(self._alone_since):
+            self._alone_since = now
+        lonely = alone and now - self._alone_since > ALONE_S
+        return Mode.HOLD if lonely else Mode.ACTIVE
+
+    def _filter(self, frame: SensorFrame, mode: Mode, now: float) -> tuple[Float, int]:
+        if mode is not Mode.ACTIVE:
+            return np.zeros(self._spec.action_size), 0
+        if not np.isfinite(self._decided_at):
+            return np.zeros(self._spec.action_size), int(Limit.AGE)
+        return safe_setpoint(
+            self._safety,
+            self._spec.robot,
+            self._action,
+            np.asarray(frame.position, float),
+            frame.yaw,
+            np.asarray(self._task.home, float),
+            np.asarray(frame.bodies, float).reshape(-1, 3),
+            now - self._decided_at,
+        )
+
+    def _state(self, frame: SensorFrame, local: LocalOutput, mode: Mode) -> RobotState:
+        return RobotState(
+            robot=self._config.robot,
+            recipient=EVERYBODY,
+            boot_id=self._config.boot_id,
+            seq=self._seq,
+            control_seq=self._ticks,
+            stamp=frame.stamp,
+            position=frame.position,
+            velocity=frame.velocity,
+            yaw=frame.yaw,
+            yaw_rate=frame.yaw_rate,
+            battery=frame.battery,
+            mode=int(mode),
+            bundle=self._policy.bundle.short_digest,
+            accusations=local.accusations.tobytes(),
+        )
+
+
+def addressed(state: RobotState, recipient: int, position: Float) -> RobotState:
+    """The same state for one receiver, with another position."""
+    x, y, z = (float(value) for value in position)
+    return replace(state, recipient=recipient, position=(x, y, z))
+
+
+def _kinematics(frame: SensorFrame) -> Kinematics:
+    return Kinematics(
+        np.asarray(frame.position, float),
+        np.asarray(frame.velocity, float),
+        np.asarray(frame.yaw),
+        np.asarray(frame.yaw_rate),
+    )
+
+
+def _to_world(frame: SensorFrame, relative: tuple[tuple[float, float, float], ...]) -> Float:
+    """(K, 3) m, world ENU, from the yaw frame."""
+    points = np.asarray(relative, float).reshape(-1, 3)
+    cos, sin = np.cos(frame.yaw), np.sin(frame.yaw)
+    turned = np.stack(
+        [
+            cos * points[:, 0] - sin * points[:, 1],
+            sin * points[:, 0] + cos * points[:, 1],
+            points[:, 2],
+        ],
+        axis=-1,
+    )
+    return np.asarray(turned + np.asarray(frame.position, float))
+
+
+def _landmarks(task: Task) -> tuple[Float, Float, Float]:
+    """Positions (L, 3), values (L) and ranks (L): share of landmarks that matter more."""
+    marks = np.asarray(task.landmarks, float).reshape(-1, 3)
+    place = np.concatenate([marks[:, :2], np.zeros((len(marks), 1))], axis=-1)
+    order = np.argsort(-marks[:, 2], kind="stable")
+    rank = np.empty(len(marks))
+    rank[order] = np.arange(len(marks)) / max(len(marks), 1)
+    return place, marks[:, 2].copy(), rank

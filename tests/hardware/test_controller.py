@@ -1,0 +1,222 @@
+"""Whole robots in one process: controllers over loopback drivers, simulated time."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.controller import ControllerConfig, RobotController
+from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
+from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.errors import ConfigError, NotReadyError
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.injection import Injector
+from swarmhold.hardware.messages import HealthTable, Mode, Task
+from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.spec import policy_spec
+
+TASK = Task((), (0.0, 0.0, 0.0), 1.0)
+DT = 0.05
+
+
+class Team:
+    """N robots that exchange messages with one tick of delay."""
+
+    def __init__(self, policy, n, seed=0):
+        rng = np.random.default_rng(seed)
+        place = np.concatenate([rng.uniform(-0.5, 0.5, (n, 2)), np.zeros((n, 1))], axis=1)
+        self.policy, self.n = policy, n
+        self.world = LoopbackWorld(policy_spec("epuck"), place, rng.uniform(-3, 3, n))
+        self.drivers = [LoopbackDriver(self.world, i) for i in range(n)]
+        for driver in self.drivers:
+            driver.connect()
+        self.robots = [self.boot(i, boot_id=i + 1) for i in range(n)]
+        self.injectors = [Injector(policy.bundle.spec, i, n, 1.0) for i in range(n)]
+        self.down: set[int] = set()
+        self.status = [None] * n
+        self.time = 10.0
+
+    def boot(self, i, boot_id):
+        return RobotController(self.policy, TASK, ControllerConfig(i, self.n, boot_id=boot_id))
+
+    def run(self, seconds, tables=()):
+        for _ in range(round(seconds / DT)):
+            sent = []
+            for i in range(self.n):
+                if i in self.down:
+                    self.drivers[i].hold()
+                    continue
+                frame = self.drivers[i].read()
+                tick = self.robots[i].tick(frame, self.time)
+                tick, states = self.injectors[i].apply(tick, frame.yaw, self.time)
+                self.drivers[i].command(tick.command)
+                self.status[i] = tick.status
+                sent += states
+            for state in sent:
+                for i in range(self.n):
+                    if i not in self.down:
+                        self.robots[i].on_state(state, self.time + 0.01)
+            for table in tables:
+                for robot in self.robots:
+                    robot.on_table(table, self.time + 0.01)
+            self.world.advance(DT)
+            self.time += DT
+
+    def weight(self, of):
+        """What each running robot gives to robot `of`."""
+        return [self.status[i].weights[of] for i in range(self.n) if i not in self.down and i != of]
+
+    def spread(self, robots):
+        place = self.world.position[robots, :2]
+        return np.linalg.norm(place[:, None] - place[None], axis=-1).mean()
+
+
+@pytest.fixture(scope="module")
+def policy(rendezvous_bundle):
+    return OnnxPolicy(open_bundle(rendezvous_bundle))
+
+
+def test_a_healthy_team_meets_and_trusts_everybody(policy):
+    team = Team(policy, 5)
+    before = team.spread(range(5))
+    team.run(12.0)
+    assert team.spread(range(5)) < min(0.2, 0.4 * before)
+    assert all(w == 1.0 for i in range(5) for w in team.weight(i))
+
+
+def test_a_dead_robot_is_masked_by_everybody_without_a_supervisor(policy):
+    team = Team(policy, 5)
+    team.run(2.0)
+    team.down.add(3)
+    team.run(0.45)
+    assert team.weight(3) == [0.0] * 4
+    assert all(status.source == 0 for i, status in enumerate(team.status) if i != 3)
+
+
+def test_a_robot_that_comes_back_is_trusted_again_but_slowly(policy):
+    team = Team(policy, 5)
+    team.run(1.0)
+    team.down.add(3)
+    team.run(5.0)
+    team.down.clear()
+    team.robots[3] = team.boot(3, boot_id=99)
+    team.run(1.0)
+    assert max(team.weight(3)) < 0.5
+    team.run(20.0)
+    assert min(team.weight(3)) == 1.0
+
+
+def test_per_receiver_lies_are_masked_by_everybody(policy):
+    team = Team(policy, 6)
+    team.run(1.0)
+    team.injectors[2].add(FaultSpec("spoof", 2, seed=1), team.time)
+    team.run(1.0)
+    assert max(team.weight(2)) == 0.0
+    assert min(w for i in (0, 1, 3, 4, 5) for w in team.weight(i) if i != 2) >= 0.0
+    honest = [team.status[i].weights[j] for i in (0, 1, 3) for j in (0, 1, 3, 4, 5) if i != j]
+    assert min(honest) == 1.0
+
+
+def test_garbage_is_masked_and_never_reaches_the_motors(policy):
+    team = Team(policy, 4)
+    team.run(1.0)
+    team.injectors[1].add(FaultSpec("nan", 1), team.time)
+    team.run(1.0)
+    assert team.weight(1) == [0.0] * 3
+    assert np.isfinite(team.world.setpoint).all() and np.isfinite(team.world.position).all()
+
+
+def table(weights, term=1, seq=1):
+    n = len(weights)
+    return HealthTable(0.0, term, seq, "test", 1.0, tuple(weights), (0,) * n, (0,) * n)
+
+
+def test_the_supervisor_can_lower_and_its_death_changes_only_the_source(policy):
+    team = Team(policy, 4)
+    team.run(1.0)
+    for seq in range(1, 20):
+        team.run(DT, tables=[table([1, 1, 0, 1], seq=seq)])
+    assert team.weight(2) == [0.0] * 3 and team.status[0].source == 1
+    team.run(30.0)
+    assert team.status[0].source == 0
+    assert min(team.weight(2)) > 0.9
+
+
+def test_replayed_and_older_tables_are_dropped(policy):
+    team = Team(policy, 3)
+    team.run(0.5)
+    team.run(DT, tables=[table([1, 0, 1], term=2, seq=5)])
+    team.run(DT, tables=[table([1, 1, 1], term=2, seq=5), table([1, 1, 1], term=1, seq=99)])
+    team.run(DT)
+    assert team.status[0].weights[1] == 0.0
+
+
+@pytest.mark.parametrize("bad", [[1.0, np.nan, 1.0], [1.0, -3.0, 7.0], [1.0, 1.0]])
+def test_senseless_tables_do_no_harm(policy, bad):
+    team = Team(policy, 3)
+    team.run(1.0, tables=[table(bad, term=9, seq=9)])
+    assert all(0.0 <= w <= 1.0 for i in range(3) for w in team.status[i].weights)
+
+
+def test_messages_for_others_and_from_strangers_are_ignored(policy):
+    team = Team(policy, 3)
+    team.run(1.0)
+    frame = team.drivers[1].read()
+    state = team.robots[1].tick(frame, team.time).state
+    for strange in (
+        replace(state, recipient=2, position=(9.0, 9.0, 0.0)),
+        replace(state, robot=77),
+        replace(state, accusations=b"\xff"),
+    ):
+        team.robots[0].on_state(strange, team.time)
+    team.run(0.5)
+    assert all(w == 1.0 for i in range(3) for w in team.weight(i))
+
+
+def test_a_robot_whose_team_is_all_gone_holds(policy):
+    team = Team(policy, 3)
+    team.run(1.0)
+    team.down.update({1, 2})
+    team.run(6.0)
+    assert team.status[0].mode == Mode.HOLD
+    assert (team.world.setpoint[0] == 0.0).all()
+
+
+def test_estop_is_latched(policy):
+    team = Team(policy, 2)
+    team.run(0.5)
+    team.robots[0].on_estop()
+    team.run(2.0)
+    assert team.status[0].mode == Mode.STOP and (team.world.setpoint[0] == 0.0).all()
+
+
+def test_without_reweighting_all_weights_stay_one(policy):
+    team = Team(policy, 3)
+    team.robots[0] = RobotController(policy, TASK, ControllerConfig(0, 3, reweight=False))
+    team.run(1.0)
+    team.down.add(2)
+    team.run(3.0)
+    assert team.status[0].weights == (1.0, 1.0, 1.0)
+
+
+def test_wrong_identities_and_rates_are_refused(policy):
+    with pytest.raises(ConfigError, match="robot 4 is not in a roster of 4"):
+        RobotController(policy, TASK, ControllerConfig(4, 4))
+    with pytest.raises(ConfigError, match="no multiple"):
+        RobotController(policy, TASK, ControllerConfig(0, 4, loop_hz=25.0))
+
+
+def test_drivers_say_when_they_are_not_connected(policy):
+    team = Team(policy, 2)
+    lost = LoopbackDriver(team.world, 0)
+    with pytest.raises(NotReadyError, match="connect"):
+        lost.read()
+    with pytest.raises(NotReadyError, match="not in this world"):
+        LoopbackDriver(team.world, 7).connect()
+    assert team.drivers[0].inject(FaultSpec("crash", 0)) is Injected.UNSUPPORTED
+
+
+def test_signals_are_not_injected_into_a_node(policy):
+    with pytest.raises(ConfigError, match="signal"):
+        Injector(policy.bundle.spec, 0, 3, 1.0).add(FaultSpec("crash", 0), 0.0)
