@@ -1,0 +1,1 @@
+"""The `swarmhold` command: verbs, configuration, and the verbs that every installation has."""

@@ -1,0 +1,131 @@
+"""`swarmhold <verb>`: finds the verb, runs it, turns errors into one line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points, version
+
+from swarmhold.hardware.errors import SwarmholdError
+
+GROUP = "swarmhold.verbs"
+SUMMARY = {
+    "doctor": "what this machine can do, and what is missing",
+    "demo": "the whole line in one command: fly a team, break it, write a report",
+    "train": "train a team policy in simulation",
+    "evaluate": "fault x weight-source table of a run, a bundle or the heuristic",
+    "validate": "the fast twin against PyBullet",
+    "export": "a training run to a sealed bundle",
+    "verify": "check a bundle as a robot would",
+    "bench": "inference time, detection delay, false alarms",
+    "fly": "a bundle on N robots, one process each, over ROS 2",
+    "report": "flight recordings to one HTML page",
+}
+EXTRA_OF = {
+    "pybullet": "sim",
+    "pybullet_data": "sim",
+    "scipy": "sim",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "torch": "train",
+    "onnx": "export",
+    "builtin_interfaces": "ros",
+    "diagnostic_msgs": "ros",
+    "geometry_msgs": "ros",
+    "lifecycle_msgs": "ros",
+    "rclpy": "ros",
+    "std_msgs": "ros",
+    "rosbags": "record",
+}
+USER_ERROR = 2
+INTERRUPTED = 130  # as a shell reports SIGINT
+PIPE_CLOSED = 141  # as a shell reports SIGPIPE
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the command.
+
+    Args:
+        argv: arguments; those of the process by default.
+
+    Returns:
+        The verb's exit code; 2 for what the user can cure, 130 for Ctrl-C.
+    """
+    args = sys.argv[1:] if argv is None else argv
+    verbs = {point.name: point for point in entry_points(group=GROUP)}
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage(verbs))
+        return 0
+    if args[0] == "--version":
+        print(f"swarmhold {version('swarmhold')}")
+        return 0
+    verb, rest = args[0], args[1:]
+    if verb not in verbs:
+        return _fail(f"unknown verb {verb!r}{_nearest(verb, verbs)}; see swarmhold --help")
+    return _run(verb, verbs[verb], rest)
+
+
+def _run(verb: str, point: EntryPoint, rest: list[str]) -> int:
+    try:
+        code = int(point.load()(rest) or 0)
+        sys.stdout.flush()
+        return code
+    except SwarmholdError as error:
+        return _fail(f"{verb}: {error}")
+    except ModuleNotFoundError as error:
+        line = missing_module(error)
+        if line is None:
+            raise
+        return _fail(f"{verb}: {line}")
+    except KeyboardInterrupt as stop:
+        detail = f": {stop}" if str(stop) else ""
+        return _fail(f"{verb}: stopped{detail}", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader left; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return PIPE_CLOSED
+    except OSError as error:
+        return _fail(f"{verb}: {error}")
+
+
+def missing_module(error: ModuleNotFoundError) -> str | None:
+    """What to install for a module that is missing.
+
+    Args:
+        error: of the import.
+
+    Returns:
+        One line with the cure; None if the module belongs to no extra, which is a bug here.
+    """
+    name = (error.name or "").split(".")[0]
+    if name == "swarmhold_msgs":
+        return "the ROS messages are not built; run make setup, or colcon build in ros2_ws"
+    if name in EXTRA_OF:
+        return f"{name} is missing; install it: pip install 'swarmhold[{EXTRA_OF[name]}]'"
+    return None
+
+
+def usage(verbs: Mapping[str, EntryPoint]) -> str:
+    """The list of verbs; loads none of them."""
+    lines = ["usage: swarmhold VERB [options]     swarmhold VERB --help", ""]
+    lines += [f"  {name:<10}{SUMMARY[name]}" for name in SUMMARY if name in verbs]
+    added = sorted(set(verbs) - set(SUMMARY))
+    lines += [f"  {name:<10}of {_owner(verbs[name])}" for name in added]
+    lines += ["", "Options can come from a YAML file: --config FILE. Errors are one line, exit 2."]
+    return "\n".join(lines)
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.module
+
+
+def _fail(line: str, code: int = USER_ERROR) -> int:
+    print(f"swarmhold {' '.join(line.split())}", file=sys.stderr)
+    return code
+
+
+def _nearest(word: str, choices: Mapping[str, EntryPoint]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
