@@ -1,0 +1,1 @@
+"""Worlds, robots, scenarios and fault injection."""

@@ -1,0 +1,1 @@
+"""The tasks that teams are trained on."""

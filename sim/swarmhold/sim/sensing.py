@@ -1,0 +1,106 @@
+"""What robots sense for themselves: teammates by identified sighting, bodies by proximity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarmhold.hardware.types import Bool, Float, Surroundings, TokenKind
+from swarmhold.sim.robots import Model
+
+BODY_SLOTS = 4  # nearest bodies that enter the obstacle stream
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Landmarks of E episodes, padded to L.
+
+    Attributes:
+        position: (E, L, 2) m, world.
+        value: (E, L).
+        mask: (E, L) True where the landmark exists.
+    """
+
+    position: Float
+    value: Float
+    mask: Bool
+
+    def rank(self) -> Float:
+        """(E, L) share of landmarks that matter more; ties go to the lower index."""
+        value = np.where(self.mask, self.value, -1.0)
+        count = value.shape[-1]
+        above = value[:, None, :] > value[:, :, None]
+        earlier = np.tril(np.ones((count, count), bool), -1)
+        above |= (value[:, None, :] == value[:, :, None]) & earlier
+        return above.sum(axis=-1) / np.maximum(self.mask.sum(axis=-1, keepdims=True), 1)
+
+
+def surroundings_of(
+    position: Float, present: Bool, landmarks: Landmarks, model: Model
+) -> Surroundings:
+    """Landmarks, then the nearest bodies within proximity range.
+
+    Args:
+        position: (E, N, 3) m, true positions.
+        present: (E, N) robots that exist; broken ones exist.
+        landmarks: of the episodes.
+        model: gives range and radius.
+
+    Returns:
+        Arrays with leading dimensions (E, N).
+    """
+    n_envs, robots = present.shape
+    count = landmarks.mask.shape[1]
+    offset = position[:, None, :, :2] - position[:, :, None, :2]
+    distance = np.sqrt(np.sum(offset**2, axis=-1))
+    seen = present[:, None, :] & present[:, :, None] & (distance < model.near_range)
+    seen[:, np.arange(robots), np.arange(robots)] = False
+    slots = min(BODY_SLOTS, robots)
+    near = np.argsort(np.where(seen, distance, np.inf), axis=-1, kind="stable")[..., :slots]
+    body_mask = np.take_along_axis(seen, near, axis=-1)
+    env = np.arange(n_envs)[:, None, None]
+    bodies = position[env, near]
+
+    def spread(array: Float) -> Float:
+        return np.broadcast_to(array[:, None], (n_envs, robots, *array.shape[1:]))
+
+    spots = np.zeros((n_envs, count, 3))
+    spots[..., :2] = landmarks.position
+    spots[..., 2] = model.height
+    zeros = np.zeros((n_envs, robots, slots))
+    kind = np.concatenate(
+        [np.full((n_envs, robots, count), TokenKind.LANDMARK), zeros + TokenKind.BODY], axis=-1
+    )
+    return Surroundings(
+        position=np.concatenate([spread(spots), bodies], axis=2),
+        radius=np.concatenate([np.zeros((n_envs, robots, count)), zeros + model.radius], axis=-1),
+        kind=kind.astype(int),
+        value=np.concatenate([spread(landmarks.value), zeros], axis=-1),
+        rank=np.concatenate([spread(landmarks.rank()), zeros], axis=-1),
+        mask=np.concatenate([spread(landmarks.mask), body_mask], axis=-1).astype(bool),
+    )
+
+
+def sightings_of(
+    rng: np.random.Generator, position: Float, present: Bool, blind: Bool, model: Model
+) -> Float:
+    """Where each robot sees each teammate, world frame.
+
+    Args:
+        rng: noise.
+        position: (..., N, 3) m, true positions.
+        present: (..., N) robots that exist.
+        blind: (..., N) observers that sense nothing.
+        model: range and noise.
+
+    Returns:
+        (..., N, N, 3) observer x subject, NaN where out of range, absent or oneself.
+    """
+    robots = position.shape[-2]
+    offset = position[..., None, :, :] - position[..., :, None, :]
+    seen = np.sqrt(np.sum(offset**2, axis=-1)) < model.peer_range
+    seen &= present[..., None, :] & (present & ~blind)[..., :, None]
+    seen[..., np.arange(robots), np.arange(robots)] = False
+    noisy = position[..., None, :, :] + rng.normal(0.0, model.peer_noise, offset.shape)
+    return np.where(seen[..., None], noisy, np.nan)
