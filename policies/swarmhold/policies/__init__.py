@@ -1,0 +1,1 @@
+"""Team policies: the health-weighted attention actor, its training and its evaluation."""

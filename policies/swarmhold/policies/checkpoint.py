@@ -1,0 +1,106 @@
+"""Run folders: tensors as safetensors, the rest as JSON; never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.spec import policy_spec
+from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.config import TrainConfig
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON so that a crash leaves the old file or the new one, never half of one."""
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    os.replace(part, path)
+
+
+def save(
+    run: Path,
+    modules: dict[str, torch.nn.Module],
+    optimiser: torch.optim.Optimizer,
+    progress: dict[str, Any],
+) -> None:
+    """Store a checkpoint.
+
+    Args:
+        run: run folder.
+        modules: by name.
+        optimiser: its moments are stored too, so that a resumed run is the same run.
+        progress: plain values.
+    """
+    tensors = {
+        f"{name}.{key}": value.contiguous()
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+    for index, moments in optimiser.state_dict()["state"].items():
+        for key, value in moments.items():
+            tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
+    part = run / "checkpoint.safetensors.part"
+    # Tensors and progress in one file, so that no moment exists in which they differ.
+    save_file(tensors, part, {"progress": json.dumps(progress)})
+    os.replace(part, run / "checkpoint.safetensors")
+
+
+def restore(
+    run: Path, modules: dict[str, torch.nn.Module], optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Load a checkpoint into modules and optimiser; returns the plain values."""
+    tensors = _tensors(run)
+    for name, module in modules.items():
+        prefix = f"{name}."
+        module.load_state_dict(
+            {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
+        )
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return _progress(run)
+
+
+def load_run(run: Path) -> tuple[TrainConfig, HealthAttentionActor, dict[str, Any]]:
+    """Configuration, actor and progress of a run folder.
+
+    Raises:
+        ConfigError: the folder is no run, or its files are damaged.
+    """
+    if not (run / "config.json").is_file():
+        raise ConfigError(f"{run} is no training run (no config.json); give a --run-dir of train")
+    config = TrainConfig.model_validate_json((run / "config.json").read_text())
+    actor = HealthAttentionActor(policy_spec(config.robot), config.width, config.heads)
+    tensors = _tensors(run)
+    actor.load_state_dict(
+        {k.removeprefix("actor."): v for k, v in tensors.items() if k.startswith("actor.")}
+    )
+    actor.eval()
+    return config, actor, _progress(run)
+
+
+def _tensors(run: Path) -> dict[str, torch.Tensor]:
+    path = run / "checkpoint.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"{run} holds no checkpoint yet; let train finish one iteration first")
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own error type for damaged files
+        raise ConfigError(f"{path} is damaged ({error}); train again or restore a copy") from error
+
+
+def _progress(run: Path) -> dict[str, Any]:
+    with safe_open(run / "checkpoint.safetensors", "pt") as stored:
+        progress: dict[str, Any] = json.loads(stored.metadata()["progress"])
+    return progress

@@ -1,0 +1,309 @@
+"""`swarmhold train` and `swarmhold evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.faults import KINDS
+from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.settings import HealthSettings
+from swarmhold.policies.checkpoint import load_run
+from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.evaluate import (
+    TeamPolicy,
+    calibrated,
+    evaluate,
+    heuristic_policy,
+    run_episodes,
+    torch_policy,
+)
+from swarmhold.policies.train import train
+from swarmhold.sim.env import SwarmEnv
+
+
+class TrainArgs(TrainConfig):
+    """Train a team policy: imitation of the scenario's heuristic, then MAPPO."""
+
+    run_dir: Path
+    """Folder of the run: configuration, checkpoints, logs."""
+    resume: bool = False
+    """Go on with the run in the folder; its own configuration holds."""
+
+
+def train_main(argv: list[str]) -> int:
+    """Train; Ctrl-C keeps every finished iteration and says how to go on."""
+    args = parse(TrainArgs, argv, "swarmhold train")
+    config = _stored(args) if args.resume else _config(args)
+    train_with_progress(config, args.run_dir, args.resume)
+    say(f"{args.run_dir}: trained; next: swarmhold export {args.run_dir} --out BUNDLE")
+    return 0
+
+
+def train_with_progress(config: TrainConfig, run: Path, resume: bool) -> None:
+    """Train with a progress bar on standard error.
+
+    Args:
+        config: of the run.
+        run: run folder.
+        resume: go on with the run in it.
+
+    Raises:
+        KeyboardInterrupt: with the command that goes on where this stopped.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    total = config.warm_start + config.iterations
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("imitation", total=total, figures="")
+
+            def report(done: int, _: int, figures: dict[str, float]) -> None:
+                phase = "imitation" if done < config.warm_start else "MAPPO"
+                text = f"return {figures['return']:.2f}, score {figures['score']:.3f}"
+                progress.update(task, completed=done, description=phase, figures=text)
+
+            train(config, run, resume, report)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"resume with: swarmhold train --resume --run-dir {run}") from None
+
+
+def _config(args: TrainArgs) -> TrainConfig:
+    return TrainConfig(**args.model_dump(exclude={"run_dir", "resume"}))
+
+
+def _stored(args: TrainArgs) -> TrainConfig:
+    """The configuration of the run; options that contradict it are errors.
+
+    Raises:
+        ConfigError: no run there, or an option differs from the run's own.
+    """
+    path = args.run_dir / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"nothing to resume in {args.run_dir}; start without --resume")
+    stored = TrainConfig.model_validate_json(path.read_text())
+    for name, field in TrainConfig.model_fields.items():
+        given = getattr(args, name)
+        if given not in (field.default, getattr(stored, name)):
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {given} differs from the run's "
+                f"{getattr(stored, name)}; leave it out, or start another --run-dir"
+            )
+    return stored
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Fault x weight-source table on paired seeds.
+
+    Every cell replays the same layouts and faults; only who tells the weights differs: none
+    (all 1), supervisor (the real health chain in the loop), oracle (the truth).
+    """
+
+    policy: Annotated[str, tyro.conf.Positional]
+    """Run folder, bundle, or the word heuristic."""
+    scenario: str | None = None
+    """Task; that of the policy by default."""
+    robot: str | None = None
+    """Robot class of the heuristic; a trained policy has its own."""
+    robots: int | None = None
+    """Team size; the largest of training by default (heuristic: 10)."""
+    episodes: int = 16
+    """Paired episodes per cell."""
+    faulty: int = 1
+    """Broken robots per episode."""
+    faults: tuple[str, ...] = ("crash", "runaway", "spoof", "nan", "reboot", "link_loss", "slow")
+    """Fault kinds, one row each."""
+    backend: str = "batched"
+    """Physics: batched or pybullet."""
+    seed: int = 100
+    """Of layouts and faults; training never uses the same layouts."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        scenario: task.
+        robot: class.
+        robots: default team size.
+        act: the policy for an environment.
+        health: calibrated settings, or None.
+    """
+
+    scenario: str
+    robot: str
+    robots: int
+    act: Callable[[SwarmEnv], TeamPolicy]
+    health: HealthSettings | None
+
+
+def evaluate_main(argv: list[str]) -> int:
+    """Evaluate a run, a bundle or the heuristic."""
+    args = parse(EvaluateArgs, argv, "swarmhold evaluate")
+    subject = _subject(args)
+    robots = args.robots or subject.robots
+    _check(args, robots)
+
+    def make_env() -> SwarmEnv:
+        return SwarmEnv(
+            subject.scenario, subject.robot, args.episodes, robots, args.backend, seed=args.seed
+        )
+
+    settings = subject.health or _calibrated(make_env, subject)
+    table = evaluate(
+        make_env,
+        subject.act,
+        args.faults,
+        args.faulty,
+        settings,
+        args.seed,
+        lambda cell: note(f"evaluate: {cell}"),
+    )
+    table["policy"], table["backend"] = args.policy, args.backend
+    if robots - args.faulty >= 2:
+        table["survivors"] = _survivors(make_env, subject, settings, robots - args.faulty)
+        for row in table["rows"]:
+            row["kept"] = row["score"] / max(table["survivors"]["score"], 1e-9)
+    if args.json:
+        print_json(table)
+    else:
+        _show(table)
+    return 0
+
+
+def _check(args: EvaluateArgs, robots: int) -> None:
+    unknown = [kind for kind in args.faults if kind not in KINDS]
+    if unknown:
+        raise ConfigError(f"unknown fault {unknown[0]!r}; choose from: {', '.join(KINDS)}")
+    if robots < 2 or args.episodes < 1 or not 0 < args.faulty < robots:
+        raise ConfigError(
+            f"{robots} robots, {args.faulty} faulty, {args.episodes} episodes: need at least "
+            "2 robots, 1 episode, and 1 to N - 1 faulty robots"
+        )
+
+
+def _subject(args: EvaluateArgs) -> Subject:
+    """Find out what was named.
+
+    Raises:
+        ConfigError: neither run nor bundle.
+    """
+    if args.policy == "heuristic":
+        scenario, robot = args.scenario or "rendezvous", args.robot or "epuck"
+        return Subject(scenario, robot, 10, heuristic_policy, None)
+    path = Path(args.policy)
+    if (path / "config.json").is_file():
+        config, actor, _ = load_run(path)
+        found = Subject(
+            config.scenario, config.robot, config.robots, lambda env: torch_policy(actor), None
+        )
+    elif path.exists():
+        bundle = open_bundle(path)
+        policy, made = OnnxPolicy(bundle), bundle.manifest
+
+        def act(env: SwarmEnv) -> TeamPolicy:
+            return lambda seen, weights: policy.act(seen, weights).action
+
+        most = made.team_sizes_trained[1]
+        found = Subject(made.scenario, made.robot, most, act, bundle.health)
+    else:
+        raise ConfigError(f"{path} does not exist; give a run folder, a bundle or 'heuristic'")
+    if args.robot not in (None, found.robot):
+        raise ConfigError(f"{path} was trained for {found.robot}, not {args.robot}")
+    return replace(found, scenario=args.scenario or found.scenario)
+
+
+def _calibrated(make_env: Callable[[], SwarmEnv], subject: Subject) -> HealthSettings:
+    """Settings with the cross-check threshold of a fault-free run, as export would set it."""
+    env = make_env()
+    settings = calibrated(env, subject.act(env))
+    env.close()
+    return settings
+
+
+def _survivors(
+    make_env: Callable[[], SwarmEnv], subject: Subject, settings: HealthSettings, size: int
+) -> dict[str, float]:
+    """Fault-free figures of a team as large as what is left: the scale for `kept`."""
+    note(f"evaluate: fault-free team of {size}")
+    env = make_env()
+    plan: list[list[Any]] = [[] for _ in range(env.n_envs)]
+    out = run_episodes(env, subject.act(env), "supervisor", plan, settings, 0, [size] * env.n_envs)
+    env.close()
+    return {
+        "robots": size,
+        "score": float(np.mean(out.score)),
+        "error_m": float(np.mean(out.error_m)),
+        "returns": float(np.mean(out.returns)),
+    }
+
+
+def _show(table: dict[str, Any]) -> None:
+    """The table for people."""
+    nominal = table["nominal"]
+    view = Table(
+        title=f"{table['scenario']}, {table['robots']} {table['robot']}, {table['faulty']} faulty, "
+        f"{table['episodes']} paired episodes ({table['backend']})"
+    )
+    for name in ("fault", "weights", "return", "score", "error, cm", "restored", "kept"):
+        view.add_column(name, justify="left" if name in ("fault", "weights") else "right")
+    view.add_row(
+        "none",
+        "supervisor",
+        _cell(nominal, "returns", 2),
+        _cell(nominal, "score", 3),
+        _cell(nominal, "error_m", 2, 100.0),
+        "",
+        "",
+    )
+    for row in table["rows"]:
+        restored, kept = row.get("restored"), row.get("kept")
+        view.add_row(
+            row["fault"],
+            row["weights"],
+            _cell(row, "returns", 2),
+            _cell(row, "score", 3),
+            _cell(row, "error_m", 2, 100.0),
+            "" if restored is None else _cell(row, "restored", 2),
+            "" if kept is None else f"{kept:.0%}",
+        )
+    Console(width=None if Console().is_terminal else 120).print(view)
+    say(
+        f"false alarms: {nominal['false_alarm_ticks']:.0f} ticks in "
+        f"{nominal['robot_hours']:.2f} fault-free robot-hours; restored: share of the lost return "
+        "that the weights give back; kept: score against a fault-free team of the survivors' size"
+    )
+
+
+def _cell(row: dict[str, Any], name: str, digits: int, scale: float = 1.0) -> str:
+    low, high = (scale * value for value in row[f"{name}_interval"])
+    return f"{scale * row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

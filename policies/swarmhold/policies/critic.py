@@ -1,0 +1,88 @@
+"""The privileged critic: sees the true state of the whole team, exists only in training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from swarmhold.hardware.types import Float
+from swarmhold.policies.attention import MASKED, Attention, encoder
+from swarmhold.sim.env import Step
+
+ROBOT_SIZE = 9
+LANDMARK_SIZE = 5
+
+
+class Critic(nn.Module):
+    """Value of every robot from truth, permutation invariant (MAPPO, arXiv 2103.01955)."""
+
+    def __init__(self, width: int = 64, heads: int = 4) -> None:
+        """Args: width of tokens and number of attention heads."""
+        super().__init__()
+        self.encode = encoder(ROBOT_SIZE, width)
+        self.encode_landmark = encoder(LANDMARK_SIZE, width)
+        self.team = Attention(width, heads)
+        self.marks = Attention(width, heads)
+        self.head = nn.Sequential(nn.Linear(3 * width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, robots: Tensor, present: Tensor, marks: Tensor, real: Tensor) -> Tensor:
+        """Values.
+
+        Args:
+            robots: (B, N, ROBOT_SIZE) true states.
+            present: (B, N) robots that exist.
+            marks: (B, L, LANDMARK_SIZE) landmarks, L at least 1.
+            real: (B, L) landmarks that exist.
+
+        Returns:
+            (B, N) normalised values.
+        """
+        tokens = self.encode(robots)
+        mates, _ = self.team(tokens, tokens, torch.where(present > 0.5, 0.0, MASKED))
+        spots = self.encode_landmark(marks)
+        seen, _ = self.marks(tokens, spots, torch.where(real > 0.5, 0.0, MASKED))
+        values: Tensor = self.head(torch.cat([tokens, mates, seen], dim=-1))
+        return values[..., 0]
+
+
+def critic_inputs(step: Step, received: Float, half_width: float) -> dict[str, np.ndarray]:
+    """Arrays for the critic from truth and from the weights that robots received.
+
+    Args:
+        step: the environment's step.
+        received: (E, N) mean weight that others give to each robot.
+        half_width: m, for scaling.
+
+    Returns:
+        robots (E, N, ROBOT_SIZE), present (E, N), marks (E, L, LANDMARK_SIZE), real (E, L).
+    """
+    truth = step.truth
+    marks = truth.landmarks
+    n_envs, count = marks.mask.shape
+    # Absent robots are parked far away; their tokens are masked, keep them finite and small.
+    place = np.clip(truth.position[..., :2] / half_width, -3.0, 3.0)
+    robots = np.concatenate(
+        [
+            place,
+            truth.velocity[..., :2],
+            np.cos(truth.yaw)[..., None],
+            np.sin(truth.yaw)[..., None],
+            truth.healthy[..., None],
+            received[..., None],
+            np.broadcast_to(truth.healthy.mean(axis=1)[:, None, None], (*received.shape, 1)),
+        ],
+        axis=-1,
+    )
+    spots = np.zeros((n_envs, max(count, 1), LANDMARK_SIZE), np.float32)
+    real = np.zeros((n_envs, max(count, 1)), np.float32)
+    if count:
+        spots[..., :2] = marks.position / half_width
+        spots[..., 2], spots[..., 3], spots[..., 4] = marks.value, marks.rank(), marks.mask
+        real[...] = marks.mask
+    return {
+        "robots": robots.astype(np.float32),
+        "present": truth.present.astype(np.float32),
+        "marks": spots,
+        "real": real,
+    }

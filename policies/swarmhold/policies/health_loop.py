@@ -1,0 +1,118 @@
+"""The real health chain inside simulated episodes: every robot's local core, and a supervisor.
+
+Exactly the functions that robots and supervisor run, over arrays (env, observer, subject).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swarmhold.hardware.health import HealthState
+from swarmhold.hardware.monitor import MonitorInput
+from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
+from swarmhold.hardware.team_health import local_init, local_step
+from swarmhold.hardware.types import Bool, Float, teammate_index
+from swarmhold.sim.env import Evidence
+
+
+class HealthLoop:
+    """Weights of E teams of N robots from what the robots themselves can notice."""
+
+    def __init__(self, settings: HealthSettings, n_envs: int, n_robots: int) -> None:
+        """Start with everybody healthy.
+
+        Args:
+            settings: thresholds, as stored in a bundle.
+            n_envs: E.
+            n_robots: N.
+        """
+        self._settings, self._others = settings, teammate_index(n_robots)
+        self._own = np.broadcast_to(np.eye(n_robots, dtype=bool), (n_envs, n_robots, n_robots))
+        self._local = local_init(settings, (n_envs, n_robots), n_robots)
+        self._supervisor = supervisor_init(settings, (n_envs,), n_robots)
+        shape = (n_envs, n_robots, n_robots, n_robots)
+        self._heard = np.zeros(shape, np.uint8)  # receiver, observer, subject
+        self._told = np.zeros(shape[:3], np.uint8)  # observer, subject: sent last
+        self._at_supervisor = np.zeros(shape[:3], np.uint8)
+        self._reached_at = np.full((n_envs, n_robots), -np.inf)
+        self._table = np.ones((n_envs, n_robots))
+        self.states = np.zeros((n_envs, n_robots), np.int8)
+
+    def step(self, seen: Evidence, now: float) -> Float:
+        """One tick of all cores.
+
+        Args:
+            seen: what the robots notice.
+            now: s since the start of the episode.
+
+        Returns:
+            (E, N, N - 1) weights that each robot gives its teammates.
+        """
+        inputs = MonitorInput(
+            age=seen.age,
+            control_age=seen.age,
+            boot_id=seen.boot_id,
+            claimed=seen.claimed,
+            sensed=seen.sensed,
+            corrupt=seen.corrupt,
+            fresh=seen.fresh,
+        )
+        arrived = seen.fresh[..., None]
+        self._heard = np.where(arrived, self._told[:, None], self._heard)
+        shape = self._table.shape
+        table = np.broadcast_to(self._table[:, None], seen.age.shape)
+        self._local, local = local_step(
+            self._settings,
+            self._local,
+            inputs,
+            heard=self._heard,
+            reporting=seen.age <= self._settings.monitor.silent_s,
+            table=table,
+            table_age_s=np.zeros(shape),
+            own=self._own,
+            now=now,
+        )
+        self._supervise(seen, now)
+        self._told = np.where(seen.deaf[..., None], self._told, local.accusations)
+        rows = np.arange(shape[1])[:, None]
+        return local.weights[:, rows, self._others]
+
+    def _supervise(self, seen: Evidence, now: float) -> None:
+        """The supervisor hears what robots sent one tick ago, and sees nothing itself."""
+        reached: Bool = ~seen.deaf
+        self._reached_at = np.where(reached, now, self._reached_at)
+        self._at_supervisor = np.where(reached[..., None], self._told, self._at_supervisor)
+        age = now - self._reached_at
+        n = age.shape[-1]
+        diagonal = np.arange(n)
+        nowhere = np.full((*age.shape, 3), np.nan)
+        inputs = MonitorInput(
+            age=age,
+            control_age=age,
+            boot_id=seen.boot_id[:, diagonal, diagonal],
+            claimed=nowhere,
+            sensed=nowhere,
+            corrupt=(seen.corrupt & seen.fresh).any(axis=1),
+            fresh=reached,
+        )
+        self._supervisor, verdict = supervisor_step(
+            self._settings,
+            self._supervisor,
+            inputs,
+            self._at_supervisor,
+            np.zeros(age.shape, bool),
+            now,
+        )
+        self._table = verdict.weights
+        self.states = verdict.states
+
+    def false_alarms(self, weights: Float, healthy: Bool) -> np.ndarray:
+        """(E) pairs of healthy robots of which one gives the other less than half weight."""
+        pairs = healthy[:, :, None] & healthy[:, self._others]
+        return (pairs & (weights < 0.5)).sum(axis=(1, 2))
+
+    @property
+    def quarantined(self) -> Bool:
+        """(E, N) robots that the supervisor holds for lost or quarantined."""
+        return (self.states == HealthState.LOST) | (self.states == HealthState.QUARANTINED)

@@ -1,0 +1,133 @@
+"""Training-time randomisation of health weights, so that a policy never trusts an oracle.
+
+Per episode one kind of supervision is drawn: exact but late, blind, crying wolf, flapping,
+all masked, or losing entities at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.types import Bool, Float, teammate_index
+from swarmhold.sim.faults import random_faults
+
+FAULT_KINDS = ("crash", "freeze", "runaway", "slow", "spoof", "nan", "link_loss", "reboot")
+EPISODE_KINDS = ("nominal", "late", "missed", "false_alarm", "flapping", "masked", "dropout")
+SHARES = (0.35, 0.25, 0.10, 0.10, 0.05, 0.05, 0.10)
+_FAULTY = ("late", "missed", "flapping")
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeMix:
+    """What a batch of training episodes looks like.
+
+    Attributes:
+        kinds: (E) index into `EPISODE_KINDS`.
+        team_sizes: robots of each environment.
+        faults: fault plan, one list per environment.
+    """
+
+    kinds: np.ndarray
+    team_sizes: list[int]
+    faults: list[list[FaultSpec]]
+
+
+def draw_mix(
+    rng: np.random.Generator, n_envs: int, n_robots: int, min_robots: int, fault_share: float
+) -> EpisodeMix:
+    """Draw episode kinds, team sizes and faults.
+
+    Args:
+        rng: source of randomness.
+        n_envs: E.
+        n_robots: largest team.
+        min_robots: smallest team.
+        fault_share: in [0, 1], scales all kinds but the nominal one (a curriculum).
+    """
+    shares = np.array(SHARES)
+    shares[1:] *= fault_share
+    shares[0] = 1.0 - shares[1:].sum()
+    kinds = rng.choice(len(SHARES), n_envs, p=shares)
+    vary = rng.random(n_envs) < 0.5
+    sizes = np.where(vary, rng.integers(min_robots, n_robots + 1, n_envs), n_robots)
+    plan = random_faults(
+        rng, sizes.tolist(), FAULT_KINDS, count=(1, max(1, n_robots // 4)), start_s=(0.0, 12.0)
+    )
+    faulty = np.isin(kinds, [EPISODE_KINDS.index(kind) for kind in _FAULTY])
+    faults = [faults if on else [] for faults, on in zip(plan, faulty, strict=True)]
+    return EpisodeMix(kinds, sizes.tolist(), faults)
+
+
+class WeightRandomiser:
+    """Turns the oracle's weights into what a robot might be told, per (observer, teammate)."""
+
+    def __init__(self, rng: np.random.Generator, kinds: np.ndarray, n_robots: int) -> None:
+        """Draw delays, ramps, alarms and periods for one batch of episodes.
+
+        Args:
+            rng: source of randomness.
+            kinds: (E) index into `EPISODE_KINDS`.
+            n_robots: N.
+        """
+        self._rng = rng
+        shape = (len(kinds), n_robots, max(n_robots - 1, 0))
+        self._is = {name: (kinds == i)[:, None, None] for i, name in enumerate(EPISODE_KINDS)}
+        self._delay = rng.uniform(0.0, 2.0, shape)
+        self._ramp = rng.uniform(0.05, 0.5, shape)
+        self._alarm_at = rng.uniform(0.0, 15.0, shape)
+        self._alarm_s = rng.uniform(1.0, 5.0, shape)
+        self._alarmed = rng.random(shape) < 0.3
+        self._alarm_weight = rng.uniform(0.0, 1.0, shape) * (rng.random(shape) < 0.5)
+        self._period = rng.uniform(0.5, 2.0, shape)
+        whole = rng.random((len(kinds), 1, 1)) < 0.5
+        self._mask_from = np.where(whole, -1.0, rng.uniform(0.0, 12.0, (len(kinds), 1, 1)))
+        self._mask_to = np.where(whole, 1e9, self._mask_from + rng.uniform(2.0, 5.0, whole.shape))
+        self._dropped = rng.uniform(0.0, 0.6, (len(kinds), 1, 1))
+        self._fell_at = np.full(shape, np.inf)
+
+    def weights(self, oracle: Float, exists: Bool, now: float) -> Float:
+        """Weights that robots are told at `now`.
+
+        Args:
+            oracle: (E, N, N - 1) true weights.
+            exists: (E, N, N - 1) teammates that exist in the episode; absent ones stay 0.
+            now: s since the start of the episode.
+        """
+        down = oracle < 0.5
+        self._fell_at = np.where(down, np.minimum(self._fell_at, now), np.inf)
+        since = now - self._fell_at - self._delay
+        late = np.where(down, np.clip(1.0 - since / self._ramp, 0.0, 1.0), oracle)
+        ones = np.ones_like(oracle)
+        alarm = self._alarmed & (now >= self._alarm_at) & (now < self._alarm_at + self._alarm_s)
+        flap = np.where((now / self._period) % 1.0 < 0.5, late, 1.0)
+        masked = (now >= self._mask_from) & (now < self._mask_to)
+        told = np.where(self._is["late"], late, ones)
+        told = np.where(self._is["false_alarm"] & alarm, self._alarm_weight, told)
+        told = np.where(self._is["flapping"], flap, told)
+        told = np.where(self._is["masked"] & masked, 0.0, told)
+        lost = self._rng.random(oracle.shape) < self._dropped
+        told = np.where(self._is["dropout"] & lost, 0.0, told)
+        return np.where(exists, told, 0.0)
+
+
+def exists_for_others(present: Bool) -> Bool:
+    """(E, N, N - 1) which teammates exist, from (E, N) presence."""
+    n_robots = present.shape[1]
+    found: Bool = present[:, teammate_index(n_robots)]
+    return found
+
+
+def received_weight(weights: Float) -> Float:
+    """(E, N) mean weight that each robot gets from the others.
+
+    Args:
+        weights: (E, N, N - 1) weights that each robot gives its teammates.
+    """
+    n_robots = weights.shape[1]
+    full = np.zeros((weights.shape[0], n_robots, n_robots))
+    rows = np.arange(n_robots)[:, None]
+    full[:, rows, teammate_index(n_robots)] = weights
+    return full.sum(axis=1) / max(n_robots - 1, 1)

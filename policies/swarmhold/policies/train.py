@@ -1,0 +1,218 @@
+"""The training loop: warm start, then MAPPO; resumable with identical results.
+
+All randomness of an iteration follows from (seed, phase, iteration), and every checkpoint is
+taken between two iterations, so an interrupted run continues exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.spec import policy_spec
+from swarmhold.hardware.types import Float
+from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.checkpoint import restore, save, write_json
+from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.critic import Critic
+from swarmhold.policies.imitate import ENVS, KEEP, Imitation, imitate
+from swarmhold.policies.mappo import ValueScale, update
+from swarmhold.policies.randomise import draw_mix
+from swarmhold.policies.rollout import collect
+from swarmhold.sim.env import SwarmEnv
+
+Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, figures)
+
+
+@dataclass(slots=True)
+class Learner:
+    """All that training changes."""
+
+    actor: HealthAttentionActor
+    critic: Critic
+    optimiser: torch.optim.Optimizer
+    scale: ValueScale
+    memory: Imitation
+
+
+def make_learner(config: TrainConfig) -> Learner:
+    """Fresh networks from the seed."""
+    torch.set_num_threads(1)  # with two threads on busy cores torch is 15 to 60 times slower
+    torch.manual_seed(config.seed)
+    actor = HealthAttentionActor(policy_spec(config.robot), config.width, config.heads)
+    critic = Critic()
+    optimiser = torch.optim.Adam(
+        [
+            {"params": actor.parameters(), "lr": config.actor_lr},
+            {"params": critic.parameters(), "lr": config.critic_lr},
+        ],
+        eps=1e-5,
+    )
+    return Learner(actor, critic, optimiser, ValueScale(), Imitation())
+
+
+def train(config: TrainConfig, run: Path, resume: bool, report: Report) -> Path:
+    """Train a policy into a run folder.
+
+    Args:
+        config: of the run.
+        run: folder; must be new, unless `resume`.
+        resume: continue the run in the folder.
+        report: called after every iteration.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ConfigError: the folder holds another run, or nothing to resume.
+        KeyboardInterrupt: passed on after the last whole iteration has been stored.
+    """
+    learner = make_learner(config)
+    done = _prepare(config, run, resume, learner)
+    total = config.warm_start + config.iterations
+    warm = SwarmEnv(config.scenario, config.robot, ENVS, config.robots, seed=config.seed)
+    env = SwarmEnv(config.scenario, config.robot, config.teams, config.robots, seed=config.seed)
+    from torch.utils.tensorboard import SummaryWriter
+
+    board = SummaryWriter(str(run / "tensorboard"), purge_step=done)
+    try:
+        while done < total:
+            started = time.monotonic()
+            figures = _iterate(config, learner, warm, env, done)
+            figures["seconds"] = time.monotonic() - started
+            done += 1
+            # Logged first: what is logged and not stored is trimmed and repeated on resume.
+            _log(run, board, done, figures)
+            _store(run, learner, done)
+            report(done, total, figures)
+    finally:
+        board.close()
+        env.close()
+        warm.close()
+    return run
+
+
+def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> int:
+    """Make or check the run folder; returns iterations already done."""
+    path = run / "config.json"
+    if not resume:
+        if path.exists():
+            raise ConfigError(f"{run} holds a run already; give --resume or another --run-dir")
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(path, config.model_dump())
+        return 0
+    if not path.is_file():
+        raise ConfigError(f"nothing to resume in {run}; start without --resume")
+    if not (run / "checkpoint.safetensors").is_file():
+        _trim_log(run, 0)
+        return 0
+    modules = {"actor": learner.actor, "critic": learner.critic}
+    progress = restore(run, modules, learner.optimiser)
+    learner.scale = ValueScale(**progress["value_scale"])
+    done = int(progress["iterations"])
+    _recollect(run, learner, done)
+    _trim_log(run, done)
+    return done
+
+
+def _iterate(
+    config: TrainConfig, learner: Learner, warm: SwarmEnv, env: SwarmEnv, done: int
+) -> dict[str, float]:
+    """One iteration of whichever phase it is."""
+    if done < config.warm_start:
+        return imitate(config, warm, learner.actor, learner.optimiser, learner.memory, done)
+    learner.memory.recent.clear()
+    iteration = done - config.warm_start
+    if iteration == 0:
+        learner.optimiser.state.clear()  # moments of the regression do not fit the surrogate
+    rng = np.random.default_rng([config.seed, 2, iteration])
+    torch.manual_seed(int(rng.integers(2**31)))
+    share = iteration / max(config.iterations - 1, 1)
+    std = config.std_start * (config.std_end / config.std_start) ** share
+    anneal = np.clip((share - config.fault_start) / 0.2, 0.0, 1.0) if not config.warm_start else 1.0
+    mix = draw_mix(rng, env.n_envs, env.n_robots, config.min_robots, float(anneal))
+
+    def explore(mean: Float, _: Float) -> Float:
+        return mean + std * rng.normal(size=mean.shape)
+
+    batch = collect(env, learner.actor, mix, 1000 + iteration, rng, explore, label=False)
+    # The critic learns first, so that its early errors do not undo the warm start.
+    actor_rate = 0.0 if config.warm_start and iteration < 2 else config.actor_lr * (1 - 0.9 * share)
+    learner.optimiser.param_groups[0]["lr"] = actor_rate
+    learner.optimiser.param_groups[1]["lr"] = config.critic_lr
+    mir_lambda = config.mir_lambda * min(1.0, 3.0 * share)
+    losses = update(
+        config,
+        learner.actor,
+        learner.critic,
+        learner.optimiser,
+        learner.scale,
+        batch,
+        std,
+        mir_lambda,
+        rng,
+    )
+    nominal = mix.kinds == 0
+    reward = batch.reward.sum(axis=0)
+    outcome = batch.final.outcome
+    return {
+        "return": float(reward.mean()),
+        "return_nominal": float(reward[nominal].mean()) if nominal.any() else float("nan"),
+        "score": float(outcome.score.mean()),
+        "error_m": float(outcome.error.mean()),
+        "std": std,
+        **losses,
+    }
+
+
+def _store(run: Path, learner: Learner, done: int) -> None:
+    scale = learner.scale
+    progress: dict[str, Any] = {
+        "iterations": done,
+        "value_scale": {"mean": scale.mean, "std": scale.std, "seen": scale.seen},
+    }
+    # The data goes first and its oldest part goes last: stopped anywhere in between, the
+    # checkpoint that counts still finds all it needs.
+    if learner.memory.recent:
+        part = learner.memory.recent[-1]
+        np.savez(run / f"imitation-{done - 1}.npz", **part)
+    modules = {"actor": learner.actor, "critic": learner.critic}
+    save(run, modules, learner.optimiser, progress)
+    if learner.memory.recent:
+        (run / f"imitation-{done - 1 - KEEP}.npz").unlink(missing_ok=True)
+    else:
+        for old in run.glob("imitation-*.npz"):
+            old.unlink()
+
+
+def _recollect(run: Path, learner: Learner, done: int) -> None:
+    """Labelled data of the last iterations, in order."""
+    for index in range(max(0, done - KEEP), done):
+        path = run / f"imitation-{index}.npz"
+        if path.is_file():
+            with np.load(path) as stored:
+                learner.memory.recent.append({key: stored[key] for key in stored.files})
+
+
+def _log(run: Path, board: Any, done: int, figures: dict[str, float]) -> None:
+    with (run / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"iteration": done, **figures}) + "\n")
+    for name, value in figures.items():
+        board.add_scalar(name, value, done)
+
+
+def _trim_log(run: Path, done: int) -> None:
+    """Drop log lines of iterations that will be repeated."""
+    path = run / "log.jsonl"
+    if path.is_file():
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        kept = [line for line in lines if json.loads(line)["iteration"] <= done]
+        path.write_text("".join(line + "\n" for line in kept))

@@ -1,0 +1,109 @@
+"""`swarmhold train` and `evaluate` as people call them: real processes, Ctrl-C, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.policies.cli import evaluate_main, train_main
+from swarmhold.policies.config import TrainConfig
+
+SWARMHOLD = "import sys; from swarmhold.hardware.cli.main import main; sys.exit(main())"
+TINY = ("--robots", "3", "--teams", "1", "--warm-start", "0", "--iterations", "50")
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SWARMHOLD, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def iterations(run: Path) -> list[int]:
+    path = run / "log.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line)["iteration"] for line in path.read_text().splitlines()]
+
+
+def interrupt_after(process: subprocess.Popen[str], run: Path, count: int) -> tuple[int, str]:
+    """Wait for `count` logged iterations, press Ctrl-C; returns exit code and standard error."""
+    give_up = time.monotonic() + 120.0
+    while len(iterations(run)) < count and process.poll() is None:
+        assert time.monotonic() < give_up, "training never logged an iteration"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_ctrl_c_says_how_to_resume_and_loses_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code, errors = interrupt_after(start("train", "--run-dir", str(run), *TINY), run, 1)
+    assert code == 130, errors
+    assert f"resume with: swarmhold train --resume --run-dir {run}" in errors
+    assert "Traceback" not in errors
+    kept = iterations(run)
+    code, errors = interrupt_after(
+        start("train", "--resume", "--run-dir", str(run)), run, len(kept) + 1
+    )
+    assert code == 130, errors
+    assert iterations(run) == list(range(1, len(iterations(run)) + 1))
+    assert len(iterations(run)) > len(kept)
+    assert list(run.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("evaluate", "nowhere"), "does not exist"),
+        (("evaluate", "heuristic", "--faults", "gremlin"), "unknown fault 'gremlin'"),
+        (("evaluate", "heuristic", "--robots", "3", "--faulty", "3"), "faulty"),
+        (("train", "--resume", "--run-dir", "nowhere"), "nothing to resume"),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(words: tuple[str, ...], cause: str, tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", SWARMHOLD, *words], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert process.returncode == 2
+    assert cause in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_yaml_is_strict_and_options_override_it(tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "train.yaml"
+    file.write_text(f"robotz: 3\nrun_dir: {run}\n")
+    with pytest.raises(ConfigError, match=r"'robotz'.*did you mean"):
+        train_main(["--config", str(file)])
+    file.write_text(f"robots: 4\nteams: 1\nwarm_start: 0\niterations: 1\nrun_dir: {run}\n")
+    assert train_main(["--config", str(file), "--robots", "3"]) == 0
+    stored = TrainConfig.model_validate_json((run / "config.json").read_text())
+    assert (stored.robots, stored.teams, stored.iterations) == (3, 1, 1)
+
+
+def test_resume_refuses_options_that_contradict_the_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["--run-dir", str(run), *TINY[:-1], "1"]
+    assert train_main(words) == 0
+    with pytest.raises(ConfigError, match="--robots 5 differs"):
+        train_main(["--resume", "--run-dir", str(run), "--robots", "5"])
+
+
+def test_evaluate_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["heuristic", "--robots", "4", "--episodes", "2", "--faults", "spoof", "--json"]
+    assert evaluate_main(words) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert [row["weights"] for row in table["rows"]] == ["none", "supervisor", "oracle"]
+    assert table["survivors"]["robots"] == 3
+    assert all(0.0 <= row["kept"] <= 2.0 for row in table["rows"])
