@@ -1,0 +1,1 @@
+"""From a trained run to a sealed bundle, and the demo that shows the whole line."""
