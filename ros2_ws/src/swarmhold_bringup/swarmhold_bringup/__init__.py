@@ -1,0 +1,1 @@
+"""Launch files and configuration for machines with a ROS 2 installation."""

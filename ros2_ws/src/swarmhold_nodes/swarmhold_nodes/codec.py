@@ -1,0 +1,185 @@
+"""Between the contract's values and ROS messages. Floats travel as `array.array`, never lists."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from swarmhold_msgs import msg as ros
+
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.messages import (
+    HealthTable,
+    PolicyStatus,
+    RobotState,
+    SensorFrame,
+    Task,
+)
+
+
+def stamp_of(seconds: float) -> Time:
+    """A time message from seconds."""
+    whole = int(seconds)
+    return Time(sec=whole, nanosec=min(int((seconds - whole) * 1e9), 999_999_999))
+
+
+def seconds_of(stamp: Time) -> float:
+    """Seconds from a time message."""
+    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
+
+
+def floats(values: Iterable[float]) -> array[float]:
+    """Single-precision array, as messages take it without a copy per value."""
+    return array("f", values)
+
+
+def doubles(values: Iterable[float]) -> array[float]:
+    """Double-precision array."""
+    return array("d", values)
+
+
+def _bytes(values: Iterable[int]) -> array[int]:
+    return array("B", values)
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def state_to_ros(state: RobotState) -> ros.RobotState:
+    """State message."""
+    out = ros.RobotState()
+    out.header.stamp = stamp_of(state.stamp)
+    out.header.frame_id = "world"
+    out.robot, out.recipient, out.boot_id = state.robot, state.recipient, state.boot_id
+    out.seq, out.control_seq = state.seq, state.control_seq
+    out.position = np.asarray(state.position, np.float64)
+    out.velocity = np.asarray(state.velocity, np.float32)
+    out.yaw, out.yaw_rate, out.battery = state.yaw, state.yaw_rate, state.battery
+    out.mode, out.bundle = state.mode, state.bundle
+    out.accusations = _bytes(state.accusations)
+    return out
+
+
+def state_from_ros(msg: ros.RobotState) -> RobotState:
+    """State message."""
+    return RobotState(
+        robot=msg.robot,
+        recipient=msg.recipient,
+        boot_id=msg.boot_id,
+        seq=msg.seq,
+        control_seq=msg.control_seq,
+        stamp=seconds_of(msg.header.stamp),
+        position=_triple(msg.position),
+        velocity=_triple(msg.velocity),
+        yaw=msg.yaw,
+        yaw_rate=msg.yaw_rate,
+        battery=msg.battery,
+        mode=msg.mode,
+        bundle=msg.bundle,
+        accusations=bytes(msg.accusations),
+    )
+
+
+def frame_to_ros(frame: SensorFrame) -> ros.SensorFrame:
+    """Sensor frame."""
+    out = ros.SensorFrame()
+    out.header.stamp = stamp_of(frame.stamp)
+    out.header.frame_id = "world"
+    out.position = np.asarray(frame.position, np.float64)
+    out.velocity = np.asarray(frame.velocity, np.float32)
+    out.yaw, out.yaw_rate, out.battery = frame.yaw, frame.yaw_rate, frame.battery
+    out.sighted = _bytes(frame.sighted)
+    out.sightings = floats(value for point in frame.sightings for value in point)
+    out.bodies = floats(value for point in frame.bodies for value in point)
+    return out
+
+
+def frame_from_ros(msg: ros.SensorFrame) -> SensorFrame:
+    """Sensor frame."""
+    return SensorFrame(
+        stamp=seconds_of(msg.header.stamp),
+        position=_triple(msg.position),
+        velocity=_triple(msg.velocity),
+        yaw=msg.yaw,
+        yaw_rate=msg.yaw_rate,
+        battery=msg.battery,
+        sighted=tuple(msg.sighted),
+        sightings=_triples(msg.sightings),
+        bodies=_triples(msg.bodies),
+    )
+
+
+def _triples(values: Any) -> tuple[tuple[float, float, float], ...]:
+    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values) - 2, 3))
+
+
+def status_to_ros(status: PolicyStatus) -> ros.PolicyStatus:
+    """Status of one tick."""
+    out = ros.PolicyStatus()
+    out.header.stamp = stamp_of(status.stamp)
+    out.robot = status.robot
+    out.weights, out.attention = floats(status.weights), floats(status.attention)
+    out.states = _bytes(status.states)
+    out.source, out.mode, out.missed = status.source, status.mode, status.missed
+    out.period_s, out.inference_s = status.period_s, status.inference_s
+    out.limited = status.limited
+    return out
+
+
+def table_to_ros(table: HealthTable) -> ros.HealthTable:
+    """Health table."""
+    out = ros.HealthTable()
+    out.header.stamp = stamp_of(table.stamp)
+    out.term, out.seq, out.issuer, out.lease_s = table.term, table.seq, table.issuer, table.lease_s
+    out.weights = floats(table.weights)
+    out.states, out.reasons = _bytes(table.states), _bytes(table.reasons)
+    return out
+
+
+def table_from_ros(msg: ros.HealthTable) -> HealthTable:
+    """Health table."""
+    return HealthTable(
+        stamp=seconds_of(msg.header.stamp),
+        term=msg.term,
+        seq=msg.seq,
+        issuer=msg.issuer,
+        lease_s=msg.lease_s,
+        weights=tuple(msg.weights),
+        states=tuple(msg.states),
+        reasons=tuple(msg.reasons),
+    )
+
+
+def task_to_ros(task: Task, scenario: str) -> ros.Task:
+    """Task."""
+    out = ros.Task()
+    out.scenario = scenario
+    out.landmarks = doubles(value for mark in task.landmarks for value in mark)
+    out.home = np.asarray(task.home, np.float64)
+    out.half_width = float(task.half_width)
+    return out
+
+
+def task_from_ros(msg: ros.Task) -> Task:
+    """Task."""
+    return Task(_triples(msg.landmarks), _triple(msg.home), float(msg.half_width))
+
+
+def fault_to_ros(fault: FaultSpec) -> ros.FaultCommand:
+    """Fault command."""
+    out = ros.FaultCommand()
+    out.kind, out.robot, out.seed = fault.kind, fault.robot, fault.seed
+    out.duration_s = min(float(fault.duration_s), 1e6)
+    out.severity = float(fault.severity)
+    return out
+
+
+def fault_from_ros(msg: ros.FaultCommand) -> FaultSpec:
+    """Fault command; raises `ConfigError` if it makes no sense."""
+    return FaultSpec(
+        msg.kind, msg.robot, duration_s=msg.duration_s, severity=msg.severity, seed=msg.seed
+    )

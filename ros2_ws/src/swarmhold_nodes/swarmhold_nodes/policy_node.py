@@ -1,0 +1,237 @@
+"""One robot: senses, listens, decides, commands, and says so. One OS process per robot.
+
+Started on its own it configures and activates itself; with `--ros-args -p autostart:=false` it
+waits for a lifecycle manager.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+
+from geometry_msgs.msg import TwistStamped
+from rclpy.context import Context
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.subscription import Subscription
+from std_msgs.msg import Bool
+from swarmhold_msgs.msg import (
+    FaultCommand,
+    HealthTable,
+    PolicyStatus,
+    RobotState,
+    SensorFrame,
+    Task,
+)
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.controller import ControllerConfig, RobotController
+from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
+from swarmhold.hardware.injection import Injector
+from swarmhold.hardware.messages import Command, Mode
+from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold_nodes import codec
+from swarmhold_nodes.runtime import (
+    LATCHED_QOS,
+    LOOP_HZ,
+    RELIABLE_QOS,
+    STATE_QOS,
+    STREAM_QOS,
+    run,
+    say,
+)
+
+QUORUM_S = 5.0  # a robot waits this long for its team before it moves
+TWIN_S = 4.0  # a new node listens this long for another one of its identity
+QUIET_S = 0.25  # without a sensor frame for this long the robot is told to hold
+
+
+class PolicyNode(LifecycleNode):
+    """Thin shell around `RobotController`."""
+
+    def __init__(self, context: Context) -> None:
+        """Declare parameters; everything else waits for configuration."""
+        super().__init__(
+            "policy", context=context, enable_rosout=False, start_parameter_services=False
+        )
+        for name, default in (
+            ("bundle", ""),
+            ("robot", 0),
+            ("team_size", 1),
+            ("reweight", True),
+            ("allow_faults", False),
+            ("autostart", True),
+        ):
+            self.declare_parameter(name, default)
+        self._controller: RobotController | None = None
+        self._injector: Injector | None = None
+        self._policy: OnnxPolicy | None = None
+        self._active = False
+        self._frame_at = -1e9
+        self._quiet = False
+        self._quorum, self._first_at = False, 0.0
+        self._born = time.monotonic()
+        self._boot_id = random.SystemRandom().randrange(1, 2**32)
+        self._twin_watch: Subscription | None = None
+        if self._value("autostart"):
+            self._start()
+
+    def _value(self, name: str) -> object:
+        parameter: Parameter = self.get_parameter(name)
+        return parameter.value
+
+    def _start(self) -> None:
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            raise ConfigError(self._problem)
+        self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the bundle and make all endpoints."""
+        self._problem = ""
+        try:
+            self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
+            bundle = open_bundle(str(self._value("bundle")))
+        except SwarmholdError as error:
+            self._problem = str(error)
+            self.get_logger().error(self._problem)
+            return TransitionCallbackReturn.FAILURE
+        self._policy = OnnxPolicy(bundle)
+        warning = self._policy.team_size_warning(self._n)
+        if warning and self._robot == 0:
+            say("warning", text=warning)
+        self._state_pub = self.create_publisher(RobotState, "state", STATE_QOS)
+        self._status_pub = self.create_publisher(PolicyStatus, "status", STREAM_QOS)
+        self._command_pub = self.create_publisher(TwistStamped, "cmd_vel", STREAM_QOS)
+        self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
+        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
+        self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
+        self.create_subscription(SensorFrame, "sense", self._on_sense, STREAM_QOS)
+        if self._value("allow_faults"):
+            self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._twin_watch = self.create_subscription(
+            RobotState, "state", self._on_own_state, STATE_QOS
+        )
+        for other in range(self._n):
+            if other != self._robot:
+                self.create_subscription(
+                    RobotState, f"/robot_{other}/state", self._on_state, STATE_QOS
+                )
+        self.create_timer(QUIET_S / 2, self._watch)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to act on sensor frames."""
+        self._active = True
+        say("ready", robot=self._robot)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Hold, and act no more."""
+        self._active = False
+        self._send(Command(0.0, (0.0, 0.0), Mode.HOLD), time.time())
+        return super().on_deactivate(state)
+
+    def _on_task(self, msg: Task) -> None:
+        assert self._policy is not None
+        task = codec.task_from_ros(msg)
+        config = ControllerConfig(
+            robot=self._robot,
+            team_size=self._n,
+            loop_hz=LOOP_HZ,
+            boot_id=self._boot_id,
+            reweight=bool(self._value("reweight")),
+        )
+        self._controller = RobotController(self._policy, task, config)
+        self._injector = Injector(self._policy.bundle.spec, self._robot, self._n, task.half_width)
+
+    def _on_state(self, msg: RobotState) -> None:
+        if self._controller is not None:
+            self._controller.on_state(codec.state_from_ros(msg), time.monotonic())
+
+    def _on_own_state(self, msg: RobotState) -> None:
+        """Somebody else speaks as this robot: whoever came second leaves.
+
+        The graph's names would not do: a killed node's name lingers, its messages do not.
+        """
+        if msg.boot_id != self._boot_id:
+            raise NotReadyError(
+                f"a node for robot {self._robot} runs already on this ROS domain; "
+                "stop it or choose another domain"
+            )
+
+    def _on_table(self, msg: HealthTable) -> None:
+        if self._controller is not None:
+            self._controller.on_table(codec.table_from_ros(msg), time.monotonic())
+
+    def _on_estop(self, msg: Bool) -> None:
+        if msg.data and self._controller is not None:
+            self._controller.on_estop()
+
+    def _on_fault(self, msg: FaultCommand) -> None:
+        if msg.robot != self._robot or self._injector is None:
+            return
+        try:
+            self._injector.add(codec.fault_from_ros(msg), time.monotonic())
+            say("fault", robot=self._robot, kind=msg.kind, duration_s=msg.duration_s)
+        except SwarmholdError as error:
+            say("warning", text=str(error))
+
+    def _on_sense(self, msg: SensorFrame) -> None:
+        """Act on arrival; the state message leaves from this very callback."""
+        if not self._active or self._controller is None or self._injector is None:
+            return
+        now = time.monotonic()
+        self._frame_at, self._quiet = now, False
+        frame = codec.frame_from_ros(msg)
+        tick = self._controller.tick(frame, now)
+        tick, states = self._injector.apply(tick, frame.yaw, now)
+        if self._has_quorum(now):
+            self._send(tick.command, time.time())
+        for state in states:
+            self._state_pub.publish(codec.state_to_ros(state))
+        status = codec.status_to_ros(tick.status)
+        status.header.stamp = codec.stamp_of(time.time())
+        self._status_pub.publish(status)
+
+    def _has_quorum(self, now: float) -> bool:
+        """No motion before the whole team was heard, or the wait for it is over."""
+        assert self._controller is not None
+        if not self._quorum:
+            self._first_at = self._first_at or now
+            complete = self._controller.team_complete(now)
+            self._quorum = complete or now - self._first_at > QUORUM_S
+            if self._quorum and not complete:
+                say("warning", text=f"robot {self._robot} starts without having heard everybody")
+        return self._quorum
+
+    def _watch(self) -> None:
+        """Without sensor frames the robot is told to hold, once."""
+        if self._twin_watch is not None and time.monotonic() - self._born > TWIN_S:
+            self.destroy_subscription(self._twin_watch)
+            self._twin_watch = None
+        if self._active and not self._quiet and time.monotonic() - self._frame_at > QUIET_S:
+            self._quiet = True
+            self._send(Command(0.0, (0.0, 0.0), Mode.HOLD), time.time())
+
+    def _send(self, command: Command, wall: float) -> None:
+        """Set-point as a twist: forward and turn, or planar velocity."""
+        assert self._policy is not None
+        out = TwistStamped()
+        out.header.stamp = codec.stamp_of(wall)
+        out.header.frame_id = "base_link"
+        out.twist.linear.x = float(command.action[0])
+        if self._policy.bundle.spec.robot == "epuck":
+            out.twist.angular.z = float(command.action[1])
+        else:
+            out.twist.linear.y = float(command.action[1])
+        self._command_pub.publish(out)
+
+
+def main() -> int:
+    """Entry point."""
+    return run(PolicyNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

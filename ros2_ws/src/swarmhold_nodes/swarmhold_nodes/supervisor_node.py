@@ -1,0 +1,99 @@
+"""The supervisor: hears every robot, fuses their accusations, publishes the health table."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+from rclpy.context import Context
+from rclpy.node import Node
+from std_msgs.msg import Bool
+from swarmhold_msgs.msg import HealthTable, RobotState
+
+from swarmhold.hardware.beliefs import Beliefs
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.health import HealthState
+from swarmhold.hardware.injection import SUPERVISOR
+from swarmhold.hardware.messages import EVERYBODY
+from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
+from swarmhold_nodes import codec
+from swarmhold_nodes.runtime import (
+    LATCHED_QOS,
+    LOOP_HZ,
+    STATE_QOS,
+    refuse_duplicate,
+    run,
+    say,
+)
+
+SAY_EVERY = 10  # ticks between two status lines
+
+
+class SupervisorNode(Node):
+    """Thin shell around the supervisor's pure core."""
+
+    def __init__(self, context: Context) -> None:
+        """Listen to the whole roster."""
+        super().__init__(
+            "supervisor", context=context, enable_rosout=False, start_parameter_services=False
+        )
+        for name, default in (("bundle", ""), ("team_size", 1), ("term", 1)):
+            self.declare_parameter(name, default)
+        refuse_duplicate(self)
+        bundle = open_bundle(str(self.get_parameter("bundle").value))
+        self._n = int(self.get_parameter("team_size").value)
+        self._settings = bundle.health
+        self._state = supervisor_init(self._settings, (), self._n)
+        self._beliefs = Beliefs(self._n)
+        self._estopped = np.zeros(self._n, bool)
+        self._term, self._seq = int(self.get_parameter("term").value), 0
+        self._last = np.zeros(self._n, np.int8)
+        self._unseen = np.full((self._n, 3), np.nan)
+        self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
+        self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
+        for robot in range(self._n):
+            self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
+        self.create_timer(1.0 / LOOP_HZ, self._tick)
+        say("ready")
+
+    def _on_state(self, msg: RobotState) -> None:
+        if msg.recipient in (EVERYBODY, SUPERVISOR):
+            self._beliefs.hear(codec.state_from_ros(msg), time.monotonic())
+
+    def _on_estop(self, msg: Bool) -> None:
+        self._estopped |= bool(msg.data)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._state, verdict = supervisor_step(
+            self._settings,
+            self._state,
+            self._beliefs.evidence(self._unseen, now),
+            self._beliefs.accusations,
+            self._estopped,
+            now,
+        )
+        self._seq += 1
+        table = to_table(verdict, self._settings, self._term, self._seq, time.time(), "supervisor")
+        self._pub.publish(codec.table_to_ros(table))
+        changed = (verdict.states != self._last).any()
+        self._last = verdict.states
+        if changed or self._seq % SAY_EVERY == 0:
+            age = self._beliefs.age(now)
+            say(
+                "table",
+                weights=[round(weight, 3) for weight in table.weights],
+                states=[HealthState(state).name for state in table.states],
+                reasons=list(table.reasons),
+                ages=[round(float(a), 3) if np.isfinite(a) else None for a in age],
+            )
+
+
+def main() -> int:
+    """Entry point."""
+    return run(SupervisorNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The world: PyBullet at 240 Hz in real time, posing as the robots' hardware.
+
+It serves what drivers of real robots would: sensor frames out, velocity set-points in. A robot
+whose set-point is old is held, as its firmware would.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from rclpy.context import Context
+from rclpy.node import Node
+from swarmhold_msgs.msg import SensorFrame, Task, Truth
+
+from swarmhold.hardware.spec import policy_spec
+from swarmhold.sim.world import World
+from swarmhold_nodes import codec
+from swarmhold_nodes.runtime import LATCHED_QOS, LOOP_HZ, STREAM_QOS, refuse_duplicate, run, say
+
+COMMAND_S = 0.25  # older set-points are not followed
+CATCH_UP_S = 0.2  # after a longer stall the world skips time instead of racing
+SAY_EVERY = 10  # ticks between two status lines
+
+
+class WorldNode(Node):
+    """Thin shell around `World`."""
+
+    def __init__(self, context: Context) -> None:
+        """Place the robots; the world stands still until every robot has sent a command."""
+        super().__init__(
+            "world", context=context, enable_rosout=False, start_parameter_services=False
+        )
+        for name, default in (
+            ("scenario", "rendezvous"),
+            ("robot", "epuck"),
+            ("team_size", 1),
+            ("seed", 0),
+        ):
+            self.declare_parameter(name, default)
+        refuse_duplicate(self)
+        values = {
+            name: self.get_parameter(name).value
+            for name in ("scenario", "robot", "team_size", "seed")
+        }
+        self._n = int(values["team_size"])
+        self._diff = policy_spec(values["robot"]).robot == "epuck"
+        self._world = World(values["scenario"], values["robot"], self._n, int(values["seed"]))
+        self._setpoint = np.zeros((self._n, 2))
+        self._commanded_at = np.full(self._n, -np.inf)
+        self._advanced_at = time.monotonic()
+        self._started = False
+        self._ticks = 0
+        self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
+        self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
+        self._sense_pubs = []
+        for robot in range(self._n):
+            self._sense_pubs.append(
+                self.create_publisher(SensorFrame, f"/robot_{robot}/sense", STREAM_QOS)
+            )
+            self.create_subscription(
+                TwistStamped,
+                f"/robot_{robot}/cmd_vel",
+                partial(self._on_command, robot),
+                STREAM_QOS,
+            )
+        self._task_pub.publish(codec.task_to_ros(self._world.task, values["scenario"]))
+        self.create_timer(1.0 / LOOP_HZ, self._tick)
+        say("ready")
+
+    def _on_command(self, robot: int, msg: TwistStamped) -> None:
+        twist = msg.twist
+        second = twist.angular.z if self._diff else twist.linear.y
+        self._setpoint[robot] = twist.linear.x, second
+        self._commanded_at[robot] = time.monotonic()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        idle = now - self._commanded_at > COMMAND_S
+        if not self._started:
+            self._started = not np.isinf(self._commanded_at).any()
+            self._advanced_at = now
+            if self._started:
+                say("started")
+        else:
+            self._move(now, idle)
+        stamp = time.time()
+        for publisher, frame in zip(self._sense_pubs, self._world.frames(stamp), strict=True):
+            publisher.publish(codec.frame_to_ros(frame))
+        truth = Truth()
+        truth.header.stamp = codec.stamp_of(stamp)
+        truth.positions = codec.doubles(self._world.position.ravel())
+        truth.yaws = codec.floats(self._world.yaw)
+        truth.commanded = (~idle).tolist()
+        truth.touched = self._world.touched.tolist()
+        self._truth_pub.publish(truth)
+        self._ticks += 1
+        if self._ticks % SAY_EVERY == 0:
+            say(
+                "world",
+                error=round(self._world.task_error(~idle), 4),
+                positions=np.round(self._world.position[:, :2], 3).tolist(),
+            )
+
+    def _move(self, now: float, idle: np.ndarray) -> None:
+        """Advance the physics to the present, in whole physics steps."""
+        behind = now - self._advanced_at
+        if behind > CATCH_UP_S:
+            say("warning", text=f"world stalled for {behind:.2f} s and skips that time")
+            self._advanced_at = now - 1.0 / LOOP_HZ
+            behind = 1.0 / LOOP_HZ
+        steps = int(behind * 240.0)
+        self._world.advance(steps / 240.0, self._setpoint, idle)
+        self._advanced_at += steps / 240.0
+
+    def close(self) -> None:
+        """Free the physics server."""
+        self._world.close()
+
+
+def main() -> int:
+    """Entry point."""
+    return run(WorldNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
