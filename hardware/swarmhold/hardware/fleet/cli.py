@@ -1,0 +1,103 @@
+"""`swarmhold fly`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.story import parse_fault, play
+from swarmhold.hardware.injection import LIVE_KINDS
+from swarmhold.hardware.runtime import OnnxPolicy
+
+
+@dataclass(frozen=True)
+class FlyArgs:
+    """Fly a bundle on N simulated robots, one OS process each, over ROS 2."""
+
+    bundle: Path
+    """Bundle folder or zip archive."""
+    robots: int
+    """Team size."""
+    seconds: float = 30.0
+    """Length of the flight."""
+    seed: int = 0
+    """Of the world: start poses, landmarks, sensing noise."""
+    record: Path | None = None
+    """New folder for recording, events and logs; default: flights/<time>."""
+    fault: tuple[str, ...] = ()
+    """Faults, each kind:robot@start[+duration], e.g. crash:2@8+5 freeze:1@10 spoof:0@4."""
+    domain: int | None = None
+    """ROS domain; default: a free one."""
+    reweight: bool = True
+    """Use health weights; without, all weights are 1."""
+    supervisor: bool = True
+    """Start the supervisor; without, robots rely on local evidence."""
+    json: bool = False
+    """Print where everything lies as JSON."""
+
+
+def main(argv: list[str]) -> int:
+    """Fly, break, record; leave no process behind."""
+    args = parse(FlyArgs, argv, "swarmhold fly")
+    faults = [parse_fault(text) for text in args.fault]
+    if args.seconds <= 0:
+        raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
+    for fault in faults:
+        if fault.robot >= args.robots:
+            raise ConfigError(
+                f"fault names robot {fault.robot} of {args.robots}; they count from 0"
+            )
+    folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
+    config = FleetConfig(
+        bundle=args.bundle,
+        robots=args.robots,
+        folder=folder,
+        seed=args.seed,
+        domain=args.domain,
+        reweight=args.reweight,
+        supervisor=args.supervisor,
+        allow_faults=any(fault.kind in LIVE_KINDS for fault in faults),
+    )
+    with stoppable():
+        fleet = Fleet(config)
+        warning = OnnxPolicy(fleet.bundle).team_size_warning(args.robots)
+        if warning:
+            note(f"warning: {warning}")
+        note(f"starting {args.robots} robots, world and supervisor on ROS domain {fleet.domain}")
+        try:
+            with fleet:
+                play(fleet, args.seconds, faults, fleet.bundle.manifest.name)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"all processes ended; what was recorded: {folder}") from None
+    found = {"folder": str(folder), "recording": _mcap(folder), "domain": fleet.domain}
+    if args.json:
+        print_json(found)
+    else:
+        say(f"flown; recording: {found['recording']}; next: swarmhold report {folder}")
+    return 0
+
+
+def _mcap(folder: Path) -> str | None:
+    files = sorted((folder / "mcap").glob("*.mcap"))
+    return str(files[0]) if files else None
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM ends a flight as Ctrl-C does: with all processes gone."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

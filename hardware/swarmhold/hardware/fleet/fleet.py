@@ -1,0 +1,352 @@
+"""A live fleet: world, supervisor, recorder and one policy node per robot, as OS processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.domain import choose_domain
+from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
+
+START_S = 60.0  # for all nodes to be ready and the quorum to act
+LONGEST_S = 1e6  # a fault without an end, on the wire
+LARGEST = 24  # processes of one host that discover each other reliably, world and all included
+OnLine = Callable[[str, dict[str, Any]], None]
+
+# Quick discovery: initial announcements at 0.1 s, short leases.
+_PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
+<profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
+  <participant profile_name="swarmhold" is_default_profile="true">
+    <rtps><builtin><discovery_config>
+      <leaseDuration><sec>3</sec></leaseDuration>
+      <leaseAnnouncement><sec>0</sec><nanosec>500000000</nanosec></leaseAnnouncement>
+      <initialAnnouncements>
+        <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
+      </initialAnnouncements>
+    </discovery_config></builtin></rtps>
+  </participant>
+</profiles>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """What to start.
+
+    Attributes:
+        bundle: bundle folder or archive.
+        robots: team size.
+        folder: run folder; logs, events and the recording go there.
+        seed: of the world.
+        domain: ROS domain; None: a free one.
+        reweight: False makes all weights 1.
+        supervisor: whether to start the supervisor.
+        record: whether to record.
+        allow_faults: whether nodes obey fault commands.
+    """
+
+    bundle: Path
+    robots: int
+    folder: Path
+    seed: int = 0
+    domain: int | None = None
+    reweight: bool = True
+    supervisor: bool = True
+    record: bool = True
+    allow_faults: bool = False
+
+
+@dataclass(slots=True)
+class Live:
+    """Last status lines, for display.
+
+    Attributes:
+        table: last line of the supervisor.
+        world: last line of the world.
+        warnings: lines worth showing.
+    """
+
+    table: dict[str, Any] = field(default_factory=dict)
+    world: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Fleet:
+    """Context manager around the processes; leaving it leaves no process behind."""
+
+    def __init__(self, config: FleetConfig) -> None:
+        """Check everything that can be checked before anything is started.
+
+        Raises:
+            ConfigError: team size or folder are wrong.
+            BundleError: the bundle must not fly.
+            MissingExtraError: ROS or the simulator are not installed.
+            NotReadyError: the ROS domain is in use.
+        """
+        if not 1 <= config.robots <= LARGEST - 3:
+            raise ConfigError(f"{config.robots} robots; this host runs 1 to {LARGEST - 3}")
+        _need("rclpy", "ros")
+        _need("swarmhold_msgs", None)
+        _need("pybullet", "sim")
+        if config.record:
+            _need("rosbags", "record")
+        self.config = config
+        self.bundle = open_bundle(config.bundle)
+        if (config.folder / "events.jsonl").exists():
+            raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
+        config.folder.mkdir(parents=True, exist_ok=True)
+        self.domain = choose_domain(config.domain)
+        self.live = Live()
+        self.children: dict[str, Child] = {}
+        self.started_at = 0.0
+        self._world_started = threading.Event()
+        self._events = (config.folder / "events.jsonl").open("a")
+        self._env = self._environment()
+
+    def _environment(self) -> dict[str, str]:
+        profile = self.config.folder / "discovery.xml"
+        profile.write_text(_PROFILE)
+        env = dict(os.environ)
+        env.update(
+            ROS_DOMAIN_ID=str(self.domain),
+            ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
+            FASTDDS_BUILTIN_TRANSPORTS="UDPv4",
+            FASTRTPS_DEFAULT_PROFILES_FILE=str(profile.resolve()),
+            ROS_LOG_DIR=str((self.config.folder / "logs").resolve()),
+            OMP_NUM_THREADS="1",
+            OPENBLAS_NUM_THREADS="1",
+            PYTHONUNBUFFERED="1",
+        )
+        env.pop("ROS_LOCALHOST_ONLY", None)
+        return env
+
+    def __enter__(self) -> Fleet:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        config, manifest = self.config, self.bundle.manifest
+        (config.folder / "logs").mkdir(exist_ok=True)
+        self.log("flight", **self._about())
+        if config.record:
+            self._spawn(
+                "recorder",
+                {"folder": str((config.folder / "mcap").resolve()), "team_size": config.robots},
+            )
+        if config.supervisor:
+            self.start_supervisor()
+        if config.allow_faults:
+            self._spawn("fault_node", {})
+        for robot in range(config.robots):
+            self._spawn_robot(robot)
+        self._spawn(
+            "world",
+            {
+                "scenario": manifest.scenario,
+                "robot": manifest.robot,
+                "team_size": config.robots,
+                "seed": config.seed,
+            },
+        )
+        self._await_quorum()
+        self.started_at = time.time()
+        self.log("started")
+
+    def _about(self) -> dict[str, Any]:
+        config, manifest = self.config, self.bundle.manifest
+        return {
+            "bundle": str(config.bundle),
+            "digest": self.bundle.digest,
+            "name": manifest.name,
+            "scenario": manifest.scenario,
+            "robot": manifest.robot,
+            "robots": config.robots,
+            "seed": config.seed,
+            "domain": self.domain,
+            "reweight": config.reweight,
+            "supervisor": config.supervisor,
+        }
+
+    def _spawn(
+        self, node: str, parameters: dict[str, Any], name: str | None = None, namespace: str = ""
+    ) -> Child:
+        name = name or node
+        module = {
+            "policy": "policy_node",
+            "supervisor": "supervisor_node",
+            "world": "world_node",
+        }.get(node, node)
+        command = [sys.executable, "-m", f"swarmhold_nodes.{module}", "--ros-args"]
+        if namespace:
+            command += ["-r", f"__ns:={namespace}"]
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{key}:={text}"]
+        log = self.config.folder / "logs" / f"{name}.log"
+        child = Child(name, command, self._env, log, self._on_line)
+        self.children[name] = child
+        return child
+
+    def _spawn_robot(self, robot: int) -> Child:
+        config = self.config
+        parameters = {
+            "bundle": str(Path(config.bundle).resolve()),
+            "robot": robot,
+            "team_size": config.robots,
+            "reweight": config.reweight,
+            "allow_faults": config.allow_faults,
+        }
+        return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
+
+    def start_supervisor(self, term: int = 1) -> None:
+        """Start a supervisor; after one has died, with a higher term."""
+        self._spawn(
+            "supervisor",
+            {
+                "bundle": str(Path(self.config.bundle).resolve()),
+                "team_size": self.config.robots,
+                "term": term,
+            },
+        )
+
+    def _await_quorum(self) -> None:
+        """Wait until every robot acts; name those that do not.
+
+        Raises:
+            NotReadyError: a node failed, or was not ready in time.
+        """
+        deadline = time.monotonic() + START_S
+        while not self._world_started.wait(0.05):
+            for child in self.children.values():
+                if not child.running:
+                    raise NotReadyError(f"{child.name} ended at start: {child.last_words()}")
+            if time.monotonic() > deadline:
+                late = [c.name for c in self.children.values() if not c.ready.is_set()]
+                who = ", ".join(late) if late else "some robot sends no commands"
+                raise NotReadyError(
+                    f"no quorum after {START_S:.0f} s ({who}); see {self.config.folder}/logs"
+                )
+
+    def _on_line(self, name: str, values: dict[str, Any]) -> None:
+        event = values["event"]
+        if event == "table":
+            self.live.table = values
+        elif event == "world":
+            self.live.world = values
+        elif event == "started":
+            self._world_started.set()
+        elif event == "fault":  # the robot itself says when it began to misbehave
+            self.log("fault", **{k: v for k, v in values.items() if k != "event"})
+        elif event == "warning":
+            self.live.warnings.append(f"{name}: {values['text']}")
+            self.log("warning", source=name, text=values["text"])
+
+    def log(self, event: str, **values: Any) -> None:
+        """Append to the ground truth of the flight, with wall-clock time."""
+        if not self._events.closed:
+            stamp = values.pop("t", time.time())
+            self._events.write(json.dumps({"event": event, "t": stamp, **values}) + "\n")
+            self._events.flush()
+
+    def kill(self, robot: int) -> float:
+        """SIGKILL a policy node; returns the time, s."""
+        return self._signal(robot, signal.SIGKILL, "crash")
+
+    def freeze(self, robot: int) -> float:
+        """SIGSTOP a policy node; returns the time, s."""
+        return self._signal(robot, signal.SIGSTOP, "freeze")
+
+    def thaw(self, robot: int) -> float:
+        """SIGCONT a policy node; returns the time, s."""
+        return self._signal(robot, signal.SIGCONT, "thaw")
+
+    def _signal(self, robot: int, number: signal.Signals, kind: str) -> float:
+        sent = self.children[f"robot_{robot}"].signal(number)
+        self.log("fault", t=sent, kind=kind, robot=robot)
+        return sent
+
+    def respawn(self, robot: int) -> float:
+        """Start a killed policy node again; returns the time, s."""
+        old = self.children[f"robot_{robot}"]
+        old.end(time.monotonic() + TERM_S)
+        self.log("fault", kind="respawn", robot=robot)
+        self._spawn_robot(robot)
+        return time.time()
+
+    def kill_supervisor(self) -> float:
+        """SIGKILL the supervisor; returns the time, s."""
+        sent = self.children["supervisor"].signal(signal.SIGKILL)
+        self.log("fault", t=sent, kind="supervisor_crash", robot=-1)
+        return sent
+
+    def inject(self, fault: FaultSpec) -> float:
+        """Break a robot on purpose; returns the time, s.
+
+        Raises:
+            ConfigError: the fleet was started without `allow_faults`, or the robot is not in it.
+        """
+        if not 0 <= fault.robot < self.config.robots:
+            raise ConfigError(f"fault names robot {fault.robot} of {self.config.robots}")
+        if fault.kind in ("crash", "reboot"):
+            return self.kill(fault.robot)
+        if fault.kind == "freeze":
+            return self.freeze(fault.robot)
+        if not self.config.allow_faults:
+            raise ConfigError("fault injection is off; start the fleet with faults allowed")
+        duration = min(fault.duration_s, LONGEST_S)
+        self.children["fault_node"].tell(
+            {
+                "kind": fault.kind,
+                "robot": fault.robot,
+                "severity": fault.severity,
+                "seed": fault.seed,
+                "duration_s": duration,
+            }
+        )
+        return time.time()
+
+    def check(self, expected_dead: set[int]) -> None:
+        """Notice nodes that ended without having been broken on purpose.
+
+        Raises:
+            NotReadyError: one did.
+        """
+        for name, child in self.children.items():
+            if child.running:
+                continue
+            robot = int(name.split("_")[1]) if name.startswith("robot_") else None
+            if robot not in expected_dead and (robot is not None or name != "supervisor"):
+                raise NotReadyError(f"{name} ended in flight: {child.last_words()}")
+
+    def close(self) -> None:
+        """End everything; safe to call twice."""
+        self.log("ended")
+        children = list(self.children.values())
+        self.children.clear()
+        end_all(children)
+        self._events.close()
+
+
+def _need(module: str, extra: str | None) -> None:
+    if importlib.util.find_spec(module) is None:
+        cure = f"pip install 'swarmhold[{extra}]'" if extra else "run make setup in a checkout"
+        raise MissingExtraError(f"{module} is not installed; {cure}")

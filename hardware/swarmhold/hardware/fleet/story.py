@@ -1,0 +1,151 @@
+"""A flight with a story: faults at given times, watched live, ended cleanly."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console, Group
+from rich.live import Live as LiveView
+from rich.table import Table
+from rich.text import Text
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.injection import LIVE_KINDS
+
+SIGNAL_KINDS = ("crash", "freeze", "reboot")
+_STYLE = {
+    "HEALTHY": "green",
+    "SUSPECT": "yellow",
+    "PROBATION": "cyan",
+    "LOST": "red",
+    "QUARANTINED": "magenta",
+    "ESTOPPED": "red",
+}
+
+
+def parse_fault(text: str) -> FaultSpec:
+    """`kind:robot@start[+duration]`, times in s after the start of the flight.
+
+    Raises:
+        ConfigError: the text does not fit, or the kind cannot be done to a live robot.
+    """
+    try:
+        kind, rest = text.split(":", 1)
+        robot, times = rest.split("@", 1)
+        start, _, duration = times.partition("+")
+        fault = FaultSpec(
+            kind,
+            int(robot),
+            float(start),
+            float(duration) if duration else float("inf"),
+            seed=int(robot) + 1,
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"fault {text!r} is not of the form kind:robot@start[+duration], e.g. crash:2@8+5"
+        ) from error
+    if fault.kind not in (*SIGNAL_KINDS, *LIVE_KINDS):
+        raise ConfigError(f"{fault.kind!r} cannot be done to a live robot")
+    return fault
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One thing to do at one time.
+
+    Attributes:
+        at: s after the start.
+        text: what it is, for people.
+        act: does it.
+    """
+
+    at: float
+    text: str
+    act: Callable[[Fleet], object]
+
+
+def cues(faults: Sequence[FaultSpec]) -> list[Cue]:
+    """What to do when; a fault with a duration is also undone."""
+    out: list[Cue] = []
+    for fault in faults:
+        robot = fault.robot
+        inject = partial(Fleet.inject, fault=fault)
+        out.append(Cue(fault.start_s, f"{fault.kind} robot {robot}", inject))
+        if fault.end_s == float("inf"):
+            continue
+        if fault.kind in ("crash", "reboot"):
+            out.append(
+                Cue(fault.end_s, f"robot {robot} boots", partial(Fleet.respawn, robot=robot))
+            )
+        elif fault.kind == "freeze":
+            out.append(Cue(fault.end_s, f"robot {robot} goes on", partial(Fleet.thaw, robot=robot)))
+    return sorted(out, key=lambda cue: cue.at)
+
+
+def play(fleet: Fleet, seconds: float, faults: Sequence[FaultSpec], title: str) -> None:
+    """Let a started fleet fly, and break it on cue.
+
+    Args:
+        fleet: started.
+        seconds: length of the flight.
+        faults: times count from now.
+        title: heads the live view.
+
+    Raises:
+        NotReadyError: a node ended that nobody had broken.
+    """
+    todo = cues(faults)
+    done: list[str] = []
+    dead: set[int] = set()
+    started = time.monotonic()
+    console = Console(stderr=True)
+    view = LiveView(console=console, refresh_per_second=4, transient=False)
+    live = console.is_terminal
+    if live:
+        view.start()
+    try:
+        while (now := time.monotonic() - started) < seconds:
+            while todo and todo[0].at <= now:
+                cue = todo.pop(0)
+                cue.act(fleet)
+                done.append(f"{cue.at:5.1f} s  {cue.text}")
+                if not live:
+                    print(f"{title}: {done[-1].strip()}", file=sys.stderr, flush=True)
+            dead = {f.robot for f in faults if f.kind in ("crash", "reboot") and f.start_s <= now}
+            fleet.check(dead)
+            if live:
+                view.update(render(fleet, title, now, seconds, done))
+            time.sleep(0.05)
+    finally:
+        if live:
+            view.stop()
+
+
+def render(fleet: Fleet, title: str, now: float, seconds: float, done: Sequence[str]) -> Group:
+    """The live view: one row per robot, the task error, what was done."""
+    table = Table(title=f"{title}: {now:4.1f} of {seconds:.0f} s", title_justify="left")
+    for name in ("robot", "supervisor says", "weight", "last heard", "position"):
+        table.add_column(name)
+    line, world = fleet.live.table, fleet.live.world
+    states, weights = line.get("states", []), line.get("weights", [])
+    ages, places = line.get("ages", []), world.get("positions", [])
+    for robot in range(fleet.config.robots):
+        state = states[robot] if robot < len(states) else "?"
+        age = ages[robot] if robot < len(ages) else None
+        place = places[robot] if robot < len(places) else None
+        table.add_row(
+            str(robot),
+            Text(state, style=_STYLE.get(state, "")),
+            f"{weights[robot]:.2f}" if robot < len(weights) else "",
+            f"{age:.2f} s" if age is not None else "never",
+            f"{place[0]:+.2f} {place[1]:+.2f} m" if place else "",
+        )
+    error = world.get("error")
+    text = f"task error of the robots that act: {error:.3f} m" if error is not None else ""
+    return Group(table, Text(text), *(Text(entry, style="dim") for entry in done[-6:]))

@@ -1,0 +1,34 @@
+"""Helpers for tests on real processes: waiting without sleeping, and finding orphans."""
+
+import os
+import time
+from pathlib import Path
+
+
+def wait_for(condition, seconds=20.0, step=0.05):
+    """Poll until the condition holds; returns whether it did."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(step)
+    return bool(condition())
+
+
+def states(fleet):
+    """What the supervisor said last, by robot."""
+    return fleet.live.table.get("states", [])
+
+
+def orphans(marker):
+    """Pids of processes whose command line holds the marker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if marker in line and "swarmhold_nodes" in line:
+                found.append(int(entry.name))
+    return found

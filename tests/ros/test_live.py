@@ -1,0 +1,187 @@
+"""A live fleet: real processes over real DDS, killed and stopped for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swarmhold.hardware.errors import ConfigError, NotReadyError
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
+from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.report.flight import read_flight
+from swarmhold.hardware.report.measures import detections, false_alarms
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fleet import orphans, states, wait_for
+
+pytestmark = pytest.mark.system
+SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
+
+
+@pytest.fixture(scope="module")
+def flight(tmp_path_factory, rendezvous_bundle):
+    """One flight of five in which everything happens; the tests below read its recording."""
+    folder = tmp_path_factory.mktemp("flight") / "f"
+    config = FleetConfig(rendezvous_bundle, 5, folder, allow_faults=True)
+    seen = {}
+    with Fleet(config) as fleet:
+        time.sleep(2.0)
+        fleet.kill(3)
+        seen["killed"] = wait_for(lambda: states(fleet)[3:4] == ["LOST"])
+        fleet.respawn(3)
+        seen["back"] = wait_for(lambda: states(fleet)[3] in ("PROBATION", "SUSPECT", "HEALTHY"))
+        seen["trusted"] = wait_for(lambda: states(fleet)[3] == "HEALTHY", 30.0)
+        fleet.freeze(1)
+        seen["stopped"] = wait_for(lambda: states(fleet)[1] == "LOST")
+        time.sleep(0.5)
+        fleet.thaw(1)
+        seen["goes on"] = wait_for(lambda: states(fleet)[1] == "HEALTHY", 30.0)
+        fleet.inject(FaultSpec("spoof", 2, duration_s=4.0, seed=3))
+        seen["lie"] = wait_for(lambda: states(fleet)[2] == "QUARANTINED")
+        fleet.kill_supervisor()
+        time.sleep(3.0)
+        fleet.check({3})
+        pids = [child.pid for child in fleet.children.values()]
+    return folder, seen, pids
+
+
+@pytest.mark.parametrize("what", ["killed", "back", "trusted", "stopped", "goes on", "lie"])
+def test_the_supervisor_notices(flight, what):
+    assert flight[1][what]
+
+
+def test_every_healthy_robot_knew_of_kill_and_stop(flight):
+    found = detections(read_flight(flight[0]))
+    assert {d.kind for d in found} == {"crash", "freeze"}
+    # Robots that fail themselves soon before or after are no witnesses.
+    assert len(found) >= 4 and all(np.isfinite(d.delay_s) for d in found)
+
+
+def test_nobody_was_accused_unjustly(flight):
+    alarms, hours = false_alarms(read_flight(flight[0]))
+    assert alarms == 0 and hours > 0.0
+
+
+def test_robots_go_on_without_the_supervisor(flight):
+    recorded = read_flight(flight[0])
+    died = next(
+        json.loads(line)["t"]
+        for line in (flight[0] / "events.jsonl").read_text().splitlines()
+        if "supervisor_crash" in line
+    )
+    started = next(
+        json.loads(line)["t"]
+        for line in (flight[0] / "events.jsonl").read_text().splitlines()
+        if '"started"' in line
+    )
+    for robot in (0, 4):
+        log = recorded.robots[robot]
+        late = log.t > died - started + 1.5
+        assert late.sum() > 10, "it goes on ticking"
+        assert (log.source[late] != 1).all(), "its weights come from elsewhere"
+        assert (log.weights[late][:, 4 - robot] > 0.9).all(), "and say the same of the healthy"
+
+
+def test_the_policy_gives_masked_robots_exactly_nothing(flight):
+    recorded = read_flight(flight[0])
+    for log in recorded.robots:
+        # Status repeats the last decision's attention; skip the ticks around a change.
+        masked = (log.weights == 0.0) & (np.roll(log.weights, 2, axis=0) == 0.0)
+        masked[:3] = False
+        shares = log.attention[masked & np.isfinite(log.attention)]
+        assert (shares == 0.0).all()
+
+
+def test_no_process_is_left(flight):
+    assert not orphans(str(flight[0]))
+    for pid in flight[2]:
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_faults_are_refused_where_they_are_off(tmp_path, rendezvous_bundle):
+    with Fleet(FleetConfig(rendezvous_bundle, 2, tmp_path / "f", record=False)) as fleet:
+        with pytest.raises(ConfigError, match="injection is off"):
+            fleet.inject(FaultSpec("spoof", 0))
+        assert wait_for(lambda: states(fleet) == ["HEALTHY", "HEALTHY"])
+
+
+def fly(folder, bundle, *more):
+    command = [SWARMHOLD, "fly", "--bundle", str(bundle), "--robots", "3", "--record", str(folder)]
+    return subprocess.Popen(
+        [*command, *more], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("moment", ["start-up", "flight"])
+def test_ctrl_c_leaves_one_line_and_no_orphan(moment, tmp_path, rendezvous_bundle):
+    folder = tmp_path / "f"
+    process = fly(folder, rendezvous_bundle, "--seconds", "60")
+    events = folder / "events.jsonl"
+    word = '"flight"' if moment == "start-up" else '"started"'
+    assert wait_for(lambda: events.exists() and word in events.read_text(), 60.0)
+    assert orphans(str(tmp_path)) or moment == "start-up"
+    if moment == "flight":
+        time.sleep(1.5)  # something worth keeping
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped: all processes ended" in err and "Traceback" not in err
+    assert not orphans(str(tmp_path))
+    if moment == "flight":
+        read_flight(folder)
+
+
+def test_a_launcher_that_is_killed_takes_its_nodes_along(tmp_path, rendezvous_bundle):
+    folder = tmp_path / "f"
+    process = fly(folder, rendezvous_bundle, "--seconds", "60")
+    events = folder / "events.jsonl"
+    assert wait_for(lambda: events.exists() and '"started"' in events.read_text(), 60.0)
+    process.kill()
+    process.communicate(timeout=30)
+    assert wait_for(lambda: not orphans(str(tmp_path)), 10.0)
+
+
+def test_a_broken_bundle_never_starts(tmp_path, rendezvous_bundle):
+    out = fly(tmp_path / "f", tmp_path / "nothing")
+    _, err = out.communicate(timeout=30)
+    assert out.returncode == 2 and "does not exist" in err and "Traceback" not in err
+
+
+def test_a_taken_domain_is_named(tmp_path, rendezvous_bundle):
+    import socket
+
+    domain = choose_domain(None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("0.0.0.0", ports(domain)[0]))
+        assert taken(domain)
+        with pytest.raises(NotReadyError, match=f"ROS domain {domain} is in use"):
+            Fleet(FleetConfig(rendezvous_bundle, 2, tmp_path / "f", domain=domain))
+
+
+def test_a_second_robot_with_the_same_name_refuses_to_start(tmp_path, rendezvous_bundle):
+    config = FleetConfig(rendezvous_bundle, 2, tmp_path / "f", record=False)
+    with Fleet(config) as fleet:
+        command = [sys.executable, "-m", "swarmhold_nodes.policy_node", "--ros-args"]
+        command += ["-r", "__ns:=/robot_0", "-p", f"bundle:={rendezvous_bundle}"]
+        command += ["-p", "robot:=0", "-p", "team_size:=2"]
+        out = subprocess.run(
+            command, env=fleet._env, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert out.returncode == 2 and "runs already" in out.stderr
+
+
+def test_node_arguments_of_a_robot_that_is_none(tmp_path, rendezvous_bundle):
+    env = {**os.environ, "ROS_LOG_DIR": str(tmp_path), "ROS_DOMAIN_ID": str(choose_domain(None))}
+    env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    command = [sys.executable, "-m", "swarmhold_nodes.policy_node", "--ros-args"]
+    command += ["-p", f"bundle:={tmp_path}/none"]
+    out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert out.returncode == 2 and "does not exist" in out.stderr
+    assert "Traceback" not in out.stderr

@@ -1,0 +1,99 @@
+"""The ROS packages: interfaces by their hashes, the build by colcon, launch files by reading."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "ros2_ws/src"
+BIN = Path(sys.executable).parent
+
+# RIHS01 hashes: a changed interface cannot talk to robots in the field, so change them knowingly.
+HASHES = {
+    "FaultCommand": "RIHS01_3173e7d4cd7fe574eac794ff62d8946f8835ada4b27d2ba1a2b6b72562202364",
+    "HealthTable": "RIHS01_5fa6ec0e38d8db5cd00ea4f77efdfa05f97c4778feb42b96b11703a49a25d9ec",
+    "PolicyStatus": "RIHS01_f83f4aecb279f296862180f15237076dc8c401738b7e0dc7c3753dd3f08efa1b",
+    "RobotState": "RIHS01_2ede3b4d789760d765291003bb98e2eb3e50acae77645c59a623c7d53b95b135",
+    "SensorFrame": "RIHS01_f7689997aed8a3eee649b90de8db142eef5d428579195488e6030d72d334fbee",
+    "Task": "RIHS01_2c4afb9b5926150f3fc933e6ce93c670cf2e9ac24680f57dc07811daf2ff3330",
+    "Truth": "RIHS01_07565894d1ddf41916778a2686301024ff681faae5415228fce39ceb43f4aeeb",
+}
+
+
+def store():
+    types = {}
+    for file in sorted((SOURCES / "swarmhold_msgs/msg").glob("*.msg")):
+        types.update(get_types_from_msg(file.read_text(), f"swarmhold_msgs/msg/{file.stem}"))
+    out = get_typestore(Stores.ROS2_JAZZY)
+    out.register(types)
+    return out
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_interfaces_are_what_robots_in_the_field_speak(name):
+    found = store().hash_rihs01(f"swarmhold_msgs/msg/{name}")
+    assert found.startswith("RIHS01_") and found == HASHES[name]
+
+
+def test_every_package_is_described():
+    packages = sorted(file.parent.name for file in SOURCES.glob("*/package.xml"))
+    assert packages == ["swarmhold_bringup", "swarmhold_msgs", "swarmhold_nodes"]
+    for name in packages:
+        tree = ET.parse(SOURCES / name / "package.xml").getroot()
+        assert tree.get("format") == "3" and tree.findtext("license") == "Apache-2.0"
+        assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[a-z]+", tree.find("maintainer").get("email"))
+
+
+def test_launch_files_describe_a_launch():
+    files = list((SOURCES / "swarmhold_bringup/launch").glob("*.launch.py"))
+    assert files
+    for file in files:
+        names = [n.name for n in ast.parse(file.read_text()).body if isinstance(n, ast.FunctionDef)]
+        assert "generate_launch_description" in names
+
+
+@pytest.mark.system
+@pytest.mark.timeout(280)
+def test_the_workspace_builds_and_tests_with_colcon(tmp_path):
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    env["PATH"] = f"{BIN}:{env['PATH']}"
+    env["AMENT_PREFIX_PATH"] = str(BIN.parent)
+    base = ["--build-base", str(tmp_path / "build")]
+    where = ["--install-base", str(tmp_path / "install")]
+    quiet = {"cwd": ROOT / "ros2_ws", "env": env, "capture_output": True, "text": True}
+    colcon = [str(BIN / "colcon"), "--log-base", str(tmp_path / "log")]
+    listed = subprocess.run([*colcon, "list"], **quiet, check=True).stdout
+    kinds = dict(re.findall(r"(\w+)\s+src/\w+\s+\((\S+)\)", listed))
+    assert kinds == {
+        "swarmhold_bringup": "ros.ament_python",
+        "swarmhold_msgs": "ros.ament_cmake",
+        "swarmhold_nodes": "ros.ament_python",
+    }
+    cmake = ["--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={sys.executable}"]
+    built = subprocess.run([*colcon, "build", *base, *where, *cmake], **quiet, check=False)
+    assert built.returncode == 0, built.stderr[-2000:]
+    tested = subprocess.run(
+        [
+            *colcon,
+            "test",
+            *base,
+            *where,
+            "--python-testing",
+            "pytest",
+            "--packages-select",
+            "swarmhold_nodes",
+            "--event-handlers",
+            "console_direct+",
+        ],
+        **quiet,
+        check=False,
+    )
+    passed = re.search(r"(\d+) passed", tested.stdout)
+    assert tested.returncode == 0 and passed and int(passed[1]) >= 2, tested.stdout[-2000:]
