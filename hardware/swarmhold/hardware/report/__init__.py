@@ -1,0 +1,1 @@
+"""Flight recordings and the report made of them."""

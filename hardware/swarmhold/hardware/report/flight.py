@@ -1,0 +1,276 @@
+"""A flight as arrays, and how to read it from its recording."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swarmhold.hardware.errors import ConfigError, MissingExtraError
+from swarmhold.hardware.types import Bool, Float, Int
+
+FOREVER = 1e9  # s
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault as it was done: ground truth.
+
+    Attributes:
+        kind: "crash", "freeze", or a kind of `hardware.faults`.
+        robot: roster index.
+        start: s since the start of the flight.
+        end: s; `FOREVER` if it never ended.
+    """
+
+    kind: str
+    robot: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class RobotLog:
+    """Status messages of one robot, K of them.
+
+    Attributes:
+        t: (K) s since the start of the flight.
+        weights: (K, N).
+        attention: (K, N); the own entry is the null token's share.
+        source: (K) `WeightSource`.
+        period: (K) s; 0 for the first tick.
+        inference: (K) s; 0 on ticks without a decision.
+        missed: (K) ticks missed so far, within the boot.
+    """
+
+    t: Float
+    weights: Float
+    attention: Float
+    source: Int
+    period: Float
+    inference: Float
+    missed: Float
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Everything a report needs of one flight; times in s since all robots acted.
+
+    Attributes:
+        folder: where it lies.
+        info: what was flown (bundle, seed, robots, ...).
+        duration: s.
+        faults: ground truth.
+        t: (T) of the truth.
+        position: (T, N, 2) m, world.
+        robots: status logs, one per robot.
+        table_t: (S) of the supervisor's tables.
+        table_states: (S, N) `HealthState`.
+        landmarks: (L, 3) x, y, value.
+        half_width: m.
+        recording: the MCAP file.
+        warnings: lines that nodes complained with.
+    """
+
+    folder: Path
+    info: dict[str, Any]
+    duration: float
+    faults: list[Fault]
+    t: Float
+    position: Float
+    robots: list[RobotLog]
+    table_t: Float
+    table_states: Int
+    landmarks: Float
+    half_width: float
+    recording: Path
+    warnings: list[str]
+
+    @property
+    def n(self) -> int:
+        """Team size."""
+        return int(self.info["robots"])
+
+    def faulty_at(self, times: Float) -> Bool:
+        """(T, N) whether a fault acts on each robot at each time."""
+        out = np.zeros((len(times), self.n), bool)
+        for fault in self.faults:
+            out[:, fault.robot] |= (times >= fault.start) & (times < fault.end)
+        return out
+
+    def ever_faulty(self) -> Bool:
+        """(N) whether a fault acted on each robot at any time."""
+        out = np.zeros(self.n, bool)
+        out[[fault.robot for fault in self.faults]] = True
+        return out
+
+
+def read_flight(folder: Path) -> Flight:
+    """Read a flight folder.
+
+    Args:
+        folder: written by `swarmhold fly` or `demo`, with a recording.
+
+    Raises:
+        ConfigError: the folder is no flight, or its recording is missing or damaged.
+        MissingExtraError: rosbags is not installed.
+    """
+    lines = _events(folder)
+    info = next((line for line in lines if line["event"] == "flight"), None)
+    started = next((line["t"] for line in lines if line["event"] == "started"), None)
+    if info is None or started is None:
+        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    ended = max(line["t"] for line in lines)
+    recording = _recording(folder)
+    rows = _Rows(int(info["robots"]), started)
+    for topic, stamp, message in _messages(folder / "mcap", recording):
+        rows.add(topic, stamp, message)
+    if not rows.truth_t or not all(rows.status_t):
+        raise ConfigError(f"{recording}: some robot left no status; the recording is incomplete")
+    return Flight(
+        folder=folder,
+        info=info,
+        duration=ended - started,
+        faults=_faults(lines, started),
+        t=np.array(rows.truth_t),
+        position=np.array(rows.positions)[..., :2],
+        robots=rows.robot_logs(),
+        table_t=np.array(rows.table_t),
+        table_states=np.array(rows.table_states, int).reshape(-1, int(info["robots"])),
+        landmarks=np.array(rows.landmarks).reshape(-1, 3),
+        half_width=rows.half_width,
+        recording=recording,
+        warnings=[
+            f"{line['source']}: {line['text']}" for line in lines if line["event"] == "warning"
+        ],
+    )
+
+
+def _events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} is no flight folder (no events.jsonl); give one that fly wrote"
+        )
+    out = []
+    for line in path.read_text().splitlines():
+        try:
+            out.append(json.loads(line))
+        except ValueError:
+            continue  # the last line of a flight that was cut off
+    return out
+
+
+def _recording(folder: Path) -> Path:
+    files = sorted((folder / "mcap").glob("*.mcap"))
+    if not files:
+        raise ConfigError(f"{folder} holds no recording (mcap/*.mcap); fly with --record")
+    return files[0]
+
+
+def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
+    """Faults with their ends: a thaw ends a freeze, a respawn ends a crash."""
+    out: list[Fault] = []
+    for line in lines:
+        if line["event"] != "fault":
+            continue
+        at, robot = line["t"] - started, line["robot"]
+        if line["kind"] in ("thaw", "respawn"):
+            wanted = "freeze" if line["kind"] == "thaw" else "crash"
+            for index, fault in enumerate(out):
+                if fault.robot == robot and fault.kind == wanted and fault.end == FOREVER:
+                    out[index] = Fault(fault.kind, robot, fault.start, at)
+        elif robot >= 0:
+            length = float(line.get("duration_s", FOREVER))
+            out.append(Fault(line["kind"], robot, at, at + length if length < 1e5 else FOREVER))
+    return out
+
+
+def _messages(bag: Path, recording: Path) -> Iterator[tuple[str, float, Any]]:
+    """Topic, receive time (s, wall clock) and message, in order."""
+    try:
+        from rosbags.highlevel import AnyReader
+    except ImportError as error:
+        raise MissingExtraError(
+            "rosbags is not installed; pip install 'swarmhold[record]'"
+        ) from error
+    try:
+        with AnyReader([bag]) as reader:
+            for connection, stamp, raw in reader.messages():
+                yield connection.topic, stamp * 1e-9, reader.deserialize(raw, connection.msgtype)
+    except Exception as error:  # rosbags and the decoders raise many kinds for damaged files
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ConfigError(
+            f"{recording} is damaged or cut off ({reason}); the recorder was not ended cleanly"
+        ) from error
+
+
+class _Rows:
+    """Collects messages by topic."""
+
+    def __init__(self, n: int, started: float) -> None:
+        self._n, self._started = n, started
+        self.truth_t: list[float] = []
+        self.positions: list[Float] = []
+        self.table_t: list[float] = []
+        self.table_states: list[Any] = []
+        self.landmarks: list[float] = []
+        self.half_width = 1.0
+        self.status_t: list[list[float]] = [[] for _ in range(n)]
+        self._status: list[list[tuple[Any, ...]]] = [[] for _ in range(n)]
+
+    def add(self, topic: str, received: float, message: Any) -> None:
+        """Take in one message; header stamps count where there are any."""
+        if topic == "/swarm/task":
+            self.landmarks = list(message.landmarks)
+            self.half_width = float(message.half_width)
+            return
+        stamp = message.header.stamp
+        t = stamp.sec + 1e-9 * stamp.nanosec - self._started
+        if t < 0.0:
+            return
+        if topic == "/swarm/truth":
+            self.truth_t.append(t)
+            self.positions.append(np.asarray(message.positions).reshape(self._n, 3))
+        elif topic == "/swarm/health":
+            self.table_t.append(t)
+            self.table_states.append(np.asarray(message.states))
+        elif topic.endswith("/status"):
+            robot = message.robot
+            self.status_t[robot].append(t)
+            attention = np.asarray(message.attention, float)
+            if attention.size != self._n:
+                attention = np.full(self._n, np.nan)
+            self._status[robot].append(
+                (
+                    np.asarray(message.weights, float),
+                    attention,
+                    message.source,
+                    message.period_s,
+                    message.inference_s,
+                    message.missed,
+                )
+            )
+
+    def robot_logs(self) -> list[RobotLog]:
+        """Status messages as arrays."""
+        out = []
+        for times, rows in zip(self.status_t, self._status, strict=True):
+            columns = [np.array(column, float) for column in zip(*rows, strict=True)]
+            weights, attention, source, period, inference, missed = columns
+            out.append(
+                RobotLog(
+                    np.array(times),
+                    weights,
+                    attention,
+                    source.astype(int),
+                    period,
+                    inference,
+                    missed,
+                )
+            )
+        return out

@@ -1,0 +1,313 @@
+"""Figures against cases counted by hand, a recording there and back, and the page in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.report.cli import sort_flights
+from swarmhold.hardware.report.flight import FOREVER, Fault, Flight, RobotLog, read_flight
+from swarmhold.hardware.report.measures import (
+    attention_at,
+    detections,
+    error_curve,
+    false_alarms,
+    final_error,
+    loop_figures,
+    quantiles,
+    summary,
+)
+from swarmhold.hardware.report.page import Story, render
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_flight(tmp_path, faults=(), n=4, seconds=30.0, delay=0.3, reweight=True):
+    """Robots on a line, 0.1 m apart; everybody masks a faulty robot `delay` s after its onset."""
+    t = np.arange(0.0, seconds, 0.05)
+    weights = np.ones((len(t), n))
+    for fault in faults:
+        if reweight:
+            weights[(t >= fault.start + delay) & (t < fault.end), fault.robot] = 0.0
+    place = np.zeros((len(t), n, 2))
+    place[..., 0] = 0.1 * np.arange(n)
+    log = RobotLog(
+        t=t,
+        weights=weights,
+        attention=np.full((len(t), n), 1.0 / n),
+        source=np.ones(len(t), int),
+        period=np.where(t > 0, 0.05, 0.0),
+        inference=np.where(np.arange(len(t)) % 2 == 0, 0.0004, 0.0),
+        missed=np.zeros(len(t)),
+    )
+    info = {
+        "robots": n,
+        "scenario": "rendezvous",
+        "robot": "epuck",
+        "seed": 1,
+        "name": "x",
+        "digest": "0" * 64,
+        "bundle": "b",
+        "reweight": reweight,
+    }
+    return Flight(
+        folder=tmp_path,
+        info=info,
+        duration=seconds,
+        faults=list(faults),
+        t=t,
+        position=place,
+        robots=[log] * n,
+        table_t=t,
+        table_states=np.zeros((len(t), n), int),
+        landmarks=np.zeros((0, 3)),
+        half_width=1.0,
+        recording=tmp_path / "x.mcap",
+        warnings=[],
+    )
+
+
+def test_delays_run_from_the_signal_to_half_weight(tmp_path):
+    flight = make_flight(tmp_path, [Fault("crash", 2, 5.0, FOREVER)])
+    found = detections(flight)
+    assert [d.observer for d in found] == [0, 1, 3]
+    assert all(d.delay_s == pytest.approx(0.3, abs=0.051) for d in found)
+
+
+def test_what_nobody_notices_is_missed_and_spoils_the_quantiles(tmp_path):
+    flight = make_flight(tmp_path, [Fault("crash", 2, 5.0, FOREVER)], delay=99.0)
+    delays = np.array([d.delay_s for d in detections(flight)])
+    assert np.isinf(delays).all()
+    assert quantiles(delays, (50, 95)) == {"p50": None, "p95": None}
+    assert summary(None, flight, None)["detection_delay_s"]["missed"] == 3
+
+
+def test_robots_that_fail_together_are_no_witnesses(tmp_path):
+    faults = [Fault("crash", 2, 5.0, FOREVER), Fault("freeze", 1, 7.0, FOREVER)]
+    found = detections(make_flight(tmp_path, faults))
+    assert {(d.robot, d.observer) for d in found} == {(2, 0), (2, 3), (1, 0), (1, 3)}
+
+
+def test_one_false_alarm_is_one_onset(tmp_path):
+    flight = make_flight(tmp_path)
+    assert false_alarms(flight)[0] == 0
+    weights = flight.robots[0].weights.copy()
+    weights[100:120, 3] = 0.2
+    weights[200:201, 3] = 0.2
+    robots = [replace(flight.robots[0], weights=weights), *flight.robots[1:]]
+    alarms, hours = false_alarms(replace(flight, robots=robots))
+    assert alarms == 2
+    assert hours == pytest.approx(4 * 29.95 / 3600, rel=0.01)
+
+
+def test_justified_weights_are_no_alarm(tmp_path):
+    flight = make_flight(tmp_path, [Fault("crash", 2, 5.0, FOREVER)])
+    assert false_alarms(flight)[0] == 0
+
+
+def test_task_error_counts_the_healthy(tmp_path):
+    flight = make_flight(tmp_path, n=3)
+    assert final_error(flight) == pytest.approx(0.4 / 3)
+    broken = make_flight(tmp_path, [Fault("crash", 2, 5.0, FOREVER)], n=3)
+    curve = error_curve(broken)
+    assert curve[0] == pytest.approx(0.4 / 3) and curve[-1] == pytest.approx(0.1)
+
+
+def test_coverage_error_looks_at_what_matters(tmp_path):
+    flight = make_flight(tmp_path, [Fault("crash", 1, 0.0, FOREVER)], n=2)
+    marks = np.array([[0.0, 0.2, 1.0], [0.9, 0.0, 0.1]])
+    flight = replace(flight, landmarks=marks, info={**flight.info, "scenario": "coverage"})
+    assert final_error(flight) == pytest.approx(0.2)
+
+
+def test_loops_and_attention(tmp_path):
+    flight = make_flight(tmp_path, [Fault("crash", 2, 5.0, FOREVER)])
+    figures = loop_figures([flight])
+    assert figures["loop_period_s"]["p99"] == pytest.approx(0.05)
+    assert figures["inference_s"]["p50"] == pytest.approx(0.0004)
+    assert figures["missed_tick_share"] == 0.0
+    assert attention_at(flight, 10.0) == pytest.approx(np.full((4, 4), 0.25))
+    assert np.isnan(attention_at(flight, -5.0)).all()
+
+
+def test_flights_are_sorted_by_what_was_done(tmp_path):
+    fault = [Fault("crash", 2, 5.0, FOREVER)]
+    nominal, helped = make_flight(tmp_path), make_flight(tmp_path, fault)
+    alone = make_flight(tmp_path, fault, reweight=False)
+    story = sort_flights([alone, nominal, helped])
+    assert (story.nominal, story.helped, story.alone) == (nominal, helped, alone)
+    with pytest.raises(ConfigError, match="exactly one"):
+        sort_flights([helped, helped])
+    other = replace(nominal, info={**nominal.info, "seed": 2})
+    with pytest.raises(ConfigError, match="differ in scenario"):
+        sort_flights([helped, other])
+
+
+def page(tmp_path):
+    fault = [Fault("crash", 2, 5.0, 15.0), Fault("spoof", 1, 3.0, FOREVER)]
+    story = Story(
+        make_flight(tmp_path, fault),
+        make_flight(tmp_path),
+        make_flight(tmp_path, fault, reweight=False),
+    )
+    return render(story)
+
+
+def test_the_page_needs_no_network_and_its_data_is_json(tmp_path):
+    text, figures = page(tmp_path)
+    assert not re.findall(r"(?:src|href)\s*=|@import|url\(\s*['\"]?http", text)
+    links = [u for u in re.findall(r"https?://[^\s\"'<>]+", text) if "www.w3.org" not in u]
+    assert not links
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+    assert len(data["flights"]) == 3 and len(data["attention"]) == 2
+    assert figures["detection_delay_s"]["n"] > 0
+    parser = HTMLParser()
+    parser.feed(text)
+
+
+def test_hostile_names_stay_text(tmp_path):
+    flight = make_flight(tmp_path)
+    flight = replace(flight, info={**flight.info, "name": "</script><script>alert(1)</script>"})
+    text, _ = render(Story(flight))
+    assert text.count("<script") == 2
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_real_browser_draws_everything(tmp_path):
+    file = tmp_path / "report.html"
+    text, _ = page(tmp_path)
+    trap = "<script>window.onerror=(m)=>{document.title='broken '+m}</script>"
+    file.write_text(text.replace("<main>", trap + "<main>"))
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path}/profile",
+        "--dump-dom",
+        f"file://{file}",
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "<title>swarmhold flight report</title>" in dom
+    assert dom.count("<canvas") == 3 and dom.count("<svg") >= 7
+    assert "4 robots flew" in dom
+
+
+def typestore():
+    types = {}
+    for file in (ROOT / "ros2_ws/src/swarmhold_msgs/msg").glob("*.msg"):
+        types.update(get_types_from_msg(file.read_text(), f"swarmhold_msgs/msg/{file.stem}"))
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(types)
+    return store
+
+
+def write_recording(folder, n=2, ticks=40):
+    """A small but real MCAP."""
+    store = typestore()
+    kind = store.types
+    header, stamp = kind["std_msgs/msg/Header"], kind["builtin_interfaces/msg/Time"]
+
+    def at(k):
+        return (
+            header(stamp(100, int(k * 0.05e9) % 10**9), "")
+            if k < 20
+            else header(stamp(101, int((k - 20) * 0.05e9)), "")
+        )
+
+    with Writer(folder / "mcap", version=9, storage_plugin=StoragePlugin.MCAP) as out:
+
+        def add(topic, name):
+            return out.add_connection(topic, f"swarmhold_msgs/msg/{name}", typestore=store)
+
+        truth, table = add("/swarm/truth", "Truth"), add("/swarm/health", "HealthTable")
+        status = [add(f"/robot_{i}/status", "PolicyStatus") for i in range(n)]
+        f32, u8 = np.float32, np.uint8
+        for k in range(ticks):
+            when = int((100 + 0.05 * k) * 1e9)
+            message = kind["swarmhold_msgs/msg/Truth"](
+                at(k), np.arange(3.0 * n), np.zeros(n, f32), np.ones(n, bool), np.zeros(n, bool)
+            )
+            out.write(truth, when, store.serialize_cdr(message, truth.msgtype))
+            message = kind["swarmhold_msgs/msg/HealthTable"](
+                at(k), 1, k, "s", 1.0, np.ones(n, f32), np.zeros(n, u8), np.zeros(n, u8)
+            )
+            out.write(table, when, store.serialize_cdr(message, table.msgtype))
+            for i in range(n):
+                message = kind["swarmhold_msgs/msg/PolicyStatus"](
+                    at(k),
+                    i,
+                    np.ones(n, f32),
+                    np.full(n, 0.5, f32),
+                    np.zeros(n, u8),
+                    1,
+                    0,
+                    0.05,
+                    0.001,
+                    0,
+                    0,
+                )
+                out.write(status[i], when, store.serialize_cdr(message, status[i].msgtype))
+    events = [
+        {
+            "event": "flight",
+            "t": 99.0,
+            "robots": n,
+            "scenario": "rendezvous",
+            "robot": "epuck",
+            "seed": 0,
+            "name": "x",
+            "digest": "0" * 64,
+            "bundle": "b",
+            "reweight": True,
+        },
+        {"event": "started", "t": 100.0},
+        {"event": "fault", "t": 100.5, "kind": "freeze", "robot": 1},
+        {"event": "fault", "t": 101.0, "kind": "thaw", "robot": 1},
+        {"event": "ended", "t": 102.0},
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+
+
+def test_a_recording_is_read_back_without_ros(tmp_path):
+    write_recording(tmp_path)
+    flight = read_flight(tmp_path)
+    assert flight.position.shape == (40, 2, 2) and flight.duration == 2.0
+    assert flight.faults == [Fault("freeze", 1, 0.5, 1.0)]
+    assert flight.robots[0].t == pytest.approx(0.05 * np.arange(40), abs=1e-6)
+    assert flight.table_states.shape == (40, 2)
+
+
+def test_a_recording_that_was_cut_off_is_one_line(tmp_path):
+    write_recording(tmp_path)
+    file = tmp_path / "mcap/mcap.mcap"
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(ConfigError) as caught:
+        read_flight(tmp_path)
+    assert "damaged or cut off" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_flight_that_never_started_says_so(tmp_path):
+    write_recording(tmp_path)
+    (tmp_path / "events.jsonl").write_text("")
+    with pytest.raises(ConfigError, match="never started"):
+        read_flight(tmp_path)
+    shutil.rmtree(tmp_path / "mcap")
+    write_recording(tmp_path)
+    shutil.rmtree(tmp_path / "mcap")
+    with pytest.raises(ConfigError, match="holds no recording"):
+        read_flight(tmp_path)
