@@ -1,0 +1,92 @@
+"""`swarmhold bench`: what is measured, never asserted, on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from swarmhold.hardware.bundle import INPUTS, OUTPUTS, Bundle, open_bundle
+from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet import campaign
+
+TEAMS = (2, 5, 10, 20, 50)
+LIVE = ("detection", "soak")
+
+
+@dataclass(frozen=True)
+class OnnxArgs:
+    """Inference time of a bundle against team size, one robot, one thread."""
+
+    bundle: Annotated[Path, tyro.conf.Positional]
+    """Bundle folder or zip archive."""
+    repeats: int = 2000
+    """Inferences per team size."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one bench: `onnx`, or `detection` and `soak` on live processes."""
+    if argv and argv[0] == "onnx":
+        return _onnx(argv[1:])
+    if argv and argv[0] in LIVE:
+        return campaign.main(argv[0], argv[1:])
+    if not argv or argv[0] in ("-h", "--help"):
+        say("usage: swarmhold bench onnx|detection|soak BUNDLE [options]; --help after the bench")
+        return 0
+    raise ConfigError(f"unknown bench {argv[0]!r}; choose one of: onnx, detection, soak")
+
+
+def _onnx(argv: list[str]) -> int:
+    args = parse(OnnxArgs, argv, "swarmhold bench onnx")
+    bundle = open_bundle(args.bundle)
+    rows = [time_team(bundle, robots, args.repeats) for robots in TEAMS]
+    if args.json:
+        print_json({"bundle": str(args.bundle), "digest": bundle.digest, "rows": rows})
+        return 0
+    say(f"{args.bundle}: inference of one robot, ms")
+    say("robots     p50     p90     p99     max")
+    for row in rows:
+        times = "".join(f"{1e3 * row[name]:8.3f}" for name in ("p50", "p90", "p99", "max"))
+        say(f"{row['robots']:6d}{times}")
+    return 0
+
+
+def time_team(bundle: Bundle, robots: int, repeats: int) -> dict[str, Any]:
+    """Distribution of the inference time, s.
+
+    Args:
+        bundle: opened bundle.
+        robots: team size; as many landmarks and four bodies.
+        repeats: number of inferences; a tenth more go before as warm-up.
+    """
+    rng, spec = np.random.default_rng(robots), bundle.spec
+    feeds = {
+        "self": rng.normal(size=(1, spec.self_size)),
+        "team": rng.normal(size=(1, robots - 1, spec.team_size)),
+        "health": np.ones((1, robots - 1)),
+        "obstacles": rng.normal(size=(1, robots + 4, spec.obstacle_size)),
+        "obstacle_mask": np.ones((1, robots + 4)),
+    }
+    feeds = {name: feeds[name].astype(np.float32) for name in INPUTS}
+    spent = np.zeros(repeats)
+    for index in range(-(repeats // 10), repeats):
+        started = time.perf_counter()
+        bundle.session.run(OUTPUTS, feeds)
+        if index >= 0:
+            spent[index] = time.perf_counter() - started
+    p50, p90, p99 = np.percentile(spent, [50, 90, 99])
+    return {
+        "robots": robots,
+        "p50": float(p50),
+        "p90": float(p90),
+        "p99": float(p99),
+        "max": float(spent.max()),
+        "n": repeats,
+    }
