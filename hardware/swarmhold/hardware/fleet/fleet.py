@@ -112,6 +112,7 @@ class Fleet:
         self.children: dict[str, Child] = {}
         self.started_at = 0.0
         self._world_started = threading.Event()
+        self._closing = False
         self._events = (config.folder / "events.jsonl").open("a")
         self._env = self._environment()
 
@@ -248,6 +249,8 @@ class Fleet:
 
     def _on_line(self, name: str, values: dict[str, Any]) -> None:
         event = values["event"]
+        if self._closing:
+            return  # what nodes say of each other's leaving is no news
         if event == "table":
             self.live.table = values
         elif event == "world":
@@ -340,6 +343,7 @@ class Fleet:
     def close(self) -> None:
         """End everything; safe to call twice."""
         self.log("ended")
+        self._closing = True
         children = list(self.children.values())
         self.children.clear()
         end_all(children)

@@ -31,6 +31,7 @@ from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.injection import Injector
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
@@ -44,7 +45,7 @@ from swarmhold_nodes.runtime import (
 
 QUORUM_S = 5.0  # a robot waits this long for its team before it moves
 TWIN_S = 4.0  # a new node listens this long for another one of its identity
-QUIET_S = 0.25  # without a sensor frame for this long the robot is told to hold
+WATCH_S = 0.1  # period of the watchdog
 
 
 class PolicyNode(LifecycleNode):
@@ -68,8 +69,9 @@ class PolicyNode(LifecycleNode):
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
         self._active = False
-        self._frame_at = -1e9
-        self._quiet = False
+        self._frame_at = time.monotonic()
+        self._safety: SafetyConfig | None = None
+        self._stage = Mode.ACTIVE
         self._quorum, self._first_at = False, 0.0
         self._born = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
@@ -117,7 +119,7 @@ class PolicyNode(LifecycleNode):
                 self.create_subscription(
                     RobotState, f"/robot_{other}/state", self._on_state, STATE_QOS
                 )
-        self.create_timer(QUIET_S / 2, self._watch)
+        self.create_timer(WATCH_S, self._watch)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -143,7 +145,9 @@ class PolicyNode(LifecycleNode):
             reweight=bool(self._value("reweight")),
         )
         self._controller = RobotController(self._policy, task, config)
-        self._injector = Injector(self._policy.bundle.spec, self._robot, self._n, task.half_width)
+        spec = self._policy.bundle.spec
+        self._safety = safety_config(spec, task.half_width)
+        self._injector = Injector(spec, self._robot, self._n, task.half_width)
 
     def _on_state(self, msg: RobotState) -> None:
         if self._controller is not None:
@@ -182,7 +186,7 @@ class PolicyNode(LifecycleNode):
         if not self._active or self._controller is None or self._injector is None:
             return
         now = time.monotonic()
-        self._frame_at, self._quiet = now, False
+        self._frame_at = now
         frame = codec.frame_from_ros(msg)
         tick = self._controller.tick(frame, now)
         tick, states = self._injector.apply(tick, frame.yaw, now)
@@ -206,13 +210,21 @@ class PolicyNode(LifecycleNode):
         return self._quorum
 
     def _watch(self) -> None:
-        """Without sensor frames the robot is told to hold, once."""
+        """Without sensor frames the robot holds, then lands, then stops; each is said once."""
         if self._twin_watch is not None and time.monotonic() - self._born > TWIN_S:
             self.destroy_subscription(self._twin_watch)
             self._twin_watch = None
-        if self._active and not self._quiet and time.monotonic() - self._frame_at > QUIET_S:
-            self._quiet = True
-            self._send(Command(0.0, (0.0, 0.0), Mode.HOLD), time.time())
+        if not self._active or self._safety is None:
+            return
+        age = time.monotonic() - self._frame_at
+        stage = staged_mode(self._safety, age)
+        if stage == self._stage:
+            return
+        self._stage = stage
+        if stage is not Mode.ACTIVE:
+            self._send(Command(0.0, (0.0, 0.0), stage), time.time())
+            text = f"robot {self._robot}: no sensor frame for {age:.1f} s, {stage.name.lower()}"
+            say("warning", text=text)
 
     def _send(self, command: Command, wall: float) -> None:
         """Set-point as a twist: forward and turn, or planar velocity."""
