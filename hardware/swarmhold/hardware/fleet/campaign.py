@@ -12,8 +12,8 @@ import numpy as np
 import tyro
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
-from swarmhold.hardware.fleet.cli import stoppable
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import (
     detections,
@@ -73,6 +73,7 @@ def detection(args: CampaignArgs, folder: Path) -> dict[str, Any]:
     with Fleet(config) as fleet:
         time.sleep(3.0)
         for event in range(args.events):
+            check_stop()
             # Everybody has its turn, so that nobody is still on probation when it fails.
             order = order or rng.sample(range(args.robots), args.robots)
             robot = order.pop()
@@ -110,6 +111,7 @@ def soak(args: CampaignArgs, folder: Path) -> dict[str, Any]:
         ends = time.monotonic() + seconds
         note(f"soak: {args.robots} robots for {seconds:.0f} s")
         while time.monotonic() < ends:
+            check_stop()
             fleet.check(set())
             time.sleep(0.5)
     flight = read_flight(folder)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, play
 from swarmhold.hardware.injection import LIVE_KINDS
 from swarmhold.hardware.runtime import OnnxPolicy
@@ -87,17 +85,3 @@ def main(argv: list[str]) -> int:
 def _mcap(folder: Path) -> str | None:
     files = sorted((folder / "mcap").glob("*.mcap"))
     return str(files[0]) if files else None
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM ends a flight as Ctrl-C does: with all processes gone."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -19,6 +19,7 @@ from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyEr
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
+from swarmhold.hardware.fleet.stop import check_stop
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
@@ -237,6 +238,7 @@ class Fleet:
         """
         deadline = time.monotonic() + START_S
         while not self._world_started.wait(0.05):
+            check_stop()
             for child in self.children.values():
                 if not child.running:
                     raise NotReadyError(f"{child.name} ended at start: {child.last_words()}")

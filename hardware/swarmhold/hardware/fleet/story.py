@@ -16,6 +16,7 @@ from rich.text import Text
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.injection import LIVE_KINDS
 
 SIGNAL_KINDS = ("crash", "freeze", "reboot")
@@ -111,6 +112,7 @@ def play(fleet: Fleet, seconds: float, faults: Sequence[FaultSpec], title: str) 
         view.start()
     try:
         while (now := time.monotonic() - started) < seconds:
+            check_stop()
             while todo and todo[0].at <= now:
                 cue = todo.pop(0)
                 cue.act(fleet)
