@@ -206,6 +206,7 @@ class Fleet:
         log = self.config.folder / "logs" / f"{name}.log"
         child = Child(name, command, self._env, log, self._on_line)
         self.children[name] = child
+        check_stop()
         return child
 
     def _spawn_robot(self, robot: int) -> Child:

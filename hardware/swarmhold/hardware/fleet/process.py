@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from swarmhold.hardware.fleet.stop import uninterrupted
+
 TERM_S = 5.0  # between asking and killing
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -48,15 +50,16 @@ class Child:
         self._log_path = log
         self._log = log.open("ab")
         self._on_line = on_line
-        self._process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+        with uninterrupted():
+            self._process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
         self.ready = threading.Event()
         self.failure: str | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)

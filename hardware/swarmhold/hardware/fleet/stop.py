@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _ASKED = threading.Event()
+_HELD = threading.Event()
 
 
 @contextmanager
@@ -20,7 +21,8 @@ def stoppable() -> Iterator[None]:
 
     def stop(*_: object) -> None:
         _ASKED.set()
-        raise KeyboardInterrupt
+        if not _HELD.is_set():
+            raise KeyboardInterrupt
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, stop) for number in numbers]
@@ -30,6 +32,16 @@ def stoppable() -> Iterator[None]:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
         _ASKED.clear()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within this (brief: a fork), a stop is only remembered."""
+    _HELD.set()
+    try:
+        yield
+    finally:
+        _HELD.clear()
 
 
 def check_stop() -> None:
