@@ -80,13 +80,16 @@ def train_with_progress(config: TrainConfig, run: Path, resume: bool) -> None:
     )
     total = config.warm_start + config.iterations
     try:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console) as progress:
             task = progress.add_task("imitation", total=total, figures="")
 
             def report(done: int, _: int, figures: dict[str, float]) -> None:
                 phase = "imitation" if done < config.warm_start else "MAPPO"
                 text = f"return {figures['return']:.2f}, score {figures['score']:.3f}"
                 progress.update(task, completed=done, description=phase, figures=text)
+                if not console.is_terminal and done % 5 == 0:
+                    note(f"{phase} {done}/{total}: {text}")
 
             train(config, run, resume, report)
     except KeyboardInterrupt:
