@@ -32,6 +32,7 @@ from swarmhold.hardware.types import (
 )
 
 BODY_SLOTS = 4  # nearest sensed bodies that enter the observation
+ASSEMBLE_S = 5.0  # health starts afresh once everybody is heard, or after this long
 ALONE_S = 3.0  # with every teammate masked for longer than this, hold
 
 
@@ -107,6 +108,7 @@ class RobotController:
         self._last_tick = self._alone_since = np.nan
         self._mode = Mode.ACTIVE
         self._estopped = False
+        self._assembled, self._first_look = False, float("inf")
 
     def on_state(self, state: RobotState, now: float) -> None:
         """A teammate's message arrived at `now` (s, own monotonic clock)."""
@@ -179,6 +181,10 @@ class RobotController:
             if 0 <= robot < self._config.team_size:
                 sensed[robot] = where
         inputs = self._beliefs.evidence(sensed, now)
+        if not self._assembled and self._is_assembled(inputs.age, now):
+            # What happened while processes were still starting is held against nobody.
+            self._assembled = True
+            self._local = local_init(self._settings, (), self._config.team_size)
         table: Float = np.ones(self._config.team_size)
         if self._table is not None:
             table = np.asarray(self._table.weights, float)
@@ -194,6 +200,12 @@ class RobotController:
             now=now,
         )
         return out
+
+    def _is_assembled(self, age: Float, now: float) -> bool:
+        """Whether everybody is heard right now, or the wait for it is over."""
+        self._first_look = min(self._first_look, now)
+        present = (age[self._others] <= self._settings.monitor.silent_s).all()
+        return bool(present) or now - self._first_look > ASSEMBLE_S
 
     def _decide(self, frame: SensorFrame, weights: Float, now: float) -> PolicyStep:
         step = self._policy.act(self._observe(frame, now), weights[self._others])

@@ -69,7 +69,7 @@ class PolicyNode(LifecycleNode):
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
         self._active = False
-        self._frame_at = time.monotonic()
+        self._frame_at = float("inf")  # nothing is missed before the first frame
         self._safety: SafetyConfig | None = None
         self._stage = Mode.ACTIVE
         self._quorum, self._first_at = False, 0.0

@@ -27,6 +27,7 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
+ASSEMBLE_S = 10.0  # judge nobody before the whole team was heard at once, or this has passed
 SAY_EVERY = 10  # ticks between two status lines
 
 
@@ -49,6 +50,7 @@ class SupervisorNode(Node):
         self._estopped = np.zeros(self._n, bool)
         self._term, self._seq = int(self.get_parameter("term").value), 0
         self._last = np.zeros(self._n, np.int8)
+        self._born, self._assembled = time.monotonic(), False
         self._unseen = np.full((self._n, 3), np.nan)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
@@ -66,6 +68,11 @@ class SupervisorNode(Node):
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if not self._assembled:
+            present = (self._beliefs.age(now) <= self._settings.monitor.silent_s).all()
+            self._assembled = bool(present) or now - self._born > ASSEMBLE_S
+            if not self._assembled:
+                return  # robots rely on themselves until there is a team to judge
         self._state, verdict = supervisor_step(
             self._settings,
             self._state,
