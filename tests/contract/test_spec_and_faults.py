@@ -25,9 +25,9 @@ def test_digest_changes_with_every_part_of_the_contract():
 
 
 def test_unknown_robot_is_named_with_the_choices():
-    with pytest.raises(ConfigError, match="'turtle'; choose one of: crazyflie, epuck"):
+    with pytest.raises(ConfigError, match="'turtle'; choose one of: crazyflie, epuck, gritsbot"):
         policy_spec("turtle")
-    assert set(ROBOTS) == {"epuck", "crazyflie"}
+    assert set(ROBOTS) == {"epuck", "crazyflie", "gritsbot"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

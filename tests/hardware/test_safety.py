@@ -10,7 +10,7 @@ from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config, stage
 from swarmhold.hardware.spec import ROBOTS, policy_spec
 
 HOME = np.zeros(3)
-HALF = {"epuck": 1.0, "crazyflie": 4.0}
+HALF = {"epuck": 1.0, "crazyflie": 4.0, "gritsbot": 1.6}
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 

@@ -7,7 +7,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
-from swarmhold.sim.scenarios.base import scenario_of
+from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.world import World
 
 CELLS = [(s, r) for s in ("rendezvous", "coverage") for r in ("epuck", "crazyflie")]

@@ -80,7 +80,7 @@ def record(env: SwarmEnv, policy: TeamPolicy, every: int = 5) -> Observation:
     step = env.reset(episode=0)
     rows: list[Observation] = []
     count = 0
-    while not step.done:
+    while not step.done.all():
         if count % every == 0:
             rows.append(step.observation)
         count += 1

@@ -17,8 +17,12 @@ class FaultUnit(str, Enum):
 
     AGENT = "agent"
     POLICY = "policy"
+    COMPUTE = "compute"
     MOTOR = "motor"
+    BATTERY = "battery"
+    SENSOR = "sensor"
     LINK = "link"
+    CLOCK = "clock"
     OBSERVATION = "observation"
 
 
@@ -38,10 +42,26 @@ KINDS: dict[str, tuple[FaultUnit, FaultType]] = {
     "crash": (FaultUnit.AGENT, FaultType.OFF),  # process and radio gone, motors hold then stop
     "freeze": (FaultUnit.AGENT, FaultType.STUCK),  # control loop stopped, nothing is sent
     "reboot": (FaultUnit.AGENT, FaultType.INTERMITTENT),  # crash, back with a new boot id
+    "duplicate": (FaultUnit.AGENT, FaultType.WRONG),  # a second sender under the same name
     "runaway": (FaultUnit.POLICY, FaultType.WRONG),  # drives off at full speed, radio is honest
+    "adversary": (FaultUnit.POLICY, FaultType.GARBAGE),  # makes for the nearest teammate
+    "overrun": (FaultUnit.COMPUTE, FaultType.SLOW),  # decisions come late, the last one is held
     "slow": (FaultUnit.MOTOR, FaultType.SLOW),  # actuator gain below one
+    "motor_off": (FaultUnit.MOTOR, FaultType.OFF),  # one motor loses its gain
+    "motor_stuck": (FaultUnit.MOTOR, FaultType.STUCK),  # one motor holds what it last did
+    "battery": (FaultUnit.BATTERY, FaultType.SLOW),  # sags, and all motors with it
+    "sensor_bias": (FaultUnit.SENSOR, FaultType.WRONG),  # own position is off
+    "sensor_drift": (FaultUnit.SENSOR, FaultType.SLOW),  # and more so with time
+    "sensor_freeze": (FaultUnit.SENSOR, FaultType.STUCK),  # own state repeats
+    "sensor_noise": (FaultUnit.SENSOR, FaultType.INTERMITTENT),  # own position is noisy
+    "sensor_nan": (FaultUnit.SENSOR, FaultType.GARBAGE),  # own state is not finite
     "link_loss": (FaultUnit.LINK, FaultType.OFF),  # radio dead, body and control go on
+    "partition": (FaultUnit.LINK, FaultType.STUCK),  # those that have it hear only each other
+    "delay": (FaultUnit.LINK, FaultType.SLOW),  # messages arrive late, with jitter
+    "drop": (FaultUnit.LINK, FaultType.INTERMITTENT),  # messages get lost in bursts
     "spoof": (FaultUnit.LINK, FaultType.WRONG),  # tells each receiver another false pose
+    "replay": (FaultUnit.LINK, FaultType.GARBAGE),  # sends the state of the onset again and again
+    "clock": (FaultUnit.CLOCK, FaultType.WRONG),  # stamps are off
     "nan": (FaultUnit.OBSERVATION, FaultType.GARBAGE),  # sends values that are not finite
 }
 
@@ -55,8 +75,11 @@ class FaultSpec:
         robot: index of the robot in the roster.
         start_s: onset, s after the start of the episode or flight.
         duration_s: how long it lasts; infinity for the rest of the run.
-        severity: 0 to 1. "slow": lost share of the gain. "spoof": offset as a share of the
-            arena's half width. Ignored by the rest.
+        severity: 0 to 1, of the largest effect: "slow" 80 % of the gain of all motors,
+            "motor_off" the gain of one, "battery" 60 % of the gain within 10 s, "spoof" the
+            arena's half width, "sensor_bias" 0.5 m, "sensor_drift" 0.1 m/s, "sensor_noise" a
+            standard deviation of 0.2 m, "delay" 1 s on average, "drop" all messages of a burst,
+            "clock" 1 s, "overrun" 90 % of the decisions. Ignored by the rest.
         seed: drives whatever is random in the fault.
 
     Raises:

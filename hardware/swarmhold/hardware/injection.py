@@ -43,7 +43,8 @@ class Injector:
         """
         if fault.kind not in LIVE_KINDS:
             raise ConfigError(
-                f"{fault.kind!r} is not injected into a node; send the process a signal instead"
+                f"{fault.kind!r} is not injected into a node; a node takes: "
+                f"{', '.join(LIVE_KINDS)} (crash, freeze and reboot are signals to its process)"
             )
         self._faults.append((fault, now))
 
@@ -68,7 +69,7 @@ class Injector:
         bound = np.asarray(self._spec.action_bound)
         if "runaway" in acting:
             bearing = np.random.default_rng(acting["runaway"].seed).uniform(-np.pi, np.pi) - yaw
-            if self._spec.robot == "epuck":
+            if self._spec.drives:
                 turn = np.clip(4.0 * np.arctan2(np.sin(bearing), np.cos(bearing)), -1, 1)
                 wild = np.array([1.0, turn]) * bound
             else:

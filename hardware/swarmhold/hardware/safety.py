@@ -11,7 +11,7 @@ from enum import IntFlag
 import numpy as np
 
 from swarmhold.hardware.messages import Mode
-from swarmhold.hardware.spec import PolicySpec
+from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.types import Float
 
 
@@ -49,9 +49,9 @@ class SafetyConfig:
 
 
 def safety_config(spec: PolicySpec, half_width: float) -> SafetyConfig:
-    """Limits for a robot class: e-pucks may touch, quadrotors must not come near."""
+    """Limits for a robot class: ground robots may touch, quadrotors must not come near."""
     touch = 2.0 * spec.radius_m
-    ground = spec.robot == "epuck"
+    ground = spec.drives
     return SafetyConfig(
         bound=spec.action_bound,
         separation_m=touch + 0.003 if ground else touch + 0.15,
@@ -119,21 +119,21 @@ def _slow_down(config: SafetyConfig, robot: str, action: Float) -> Float:
     bound = np.asarray(config.bound)
     bounded = np.clip(action, -bound, bound)
     speed = float(np.hypot(*bounded[:2]))
-    if robot != "epuck" and speed > bound[0]:
+    if not policy_spec(robot).drives and speed > bound[0]:
         bounded = bounded * (bound[0] / speed)
     return np.asarray(bounded)
 
 
 def _planar(robot: str, action: Float) -> tuple[Float, float]:
     """Velocity (2) m/s in the yaw frame, and turn rate."""
-    if robot == "epuck":
+    if policy_spec(robot).drives:
         return np.array([action[0], 0.0]), float(action[1])
     return action[:2].copy(), 0.0
 
 
 def _setpoint(robot: str, wanted: Float, allowed: Float, turn: float) -> Float:
     """Back to set-point components; a differential drive can only slow down along its axis."""
-    if robot != "epuck":
+    if not policy_spec(robot).drives:
         return allowed
     if wanted[0] == 0.0:
         return np.array([0.0, turn])

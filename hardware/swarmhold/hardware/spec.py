@@ -95,17 +95,28 @@ class PolicySpec:
         """Symmetric bound of each action component."""
         return tuple(field.bound for field in self.action_fields)
 
+    @property
+    def drives(self) -> bool:
+        """Whether it is a differential drive, which turns to where it goes; else it hovers."""
+        return self.action_fields[0].name == "forward_speed"
+
     def digest(self) -> str:
         """sha256 of the canonical JSON form, as hexadecimal text."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _spec(robot: str, radius_m: float, speed: float, action: tuple[ActionField, ...]) -> PolicySpec:
+def _spec(
+    robot: str,
+    radius_m: float,
+    speed: float,
+    action: tuple[ActionField, ...],
+    rate_hz: float = 10.0,
+) -> PolicySpec:
     length = 2.0  # m: about the half width of the arenas the scenarios use
     return PolicySpec(
         robot=robot,
-        rate_hz=10.0,
+        rate_hz=rate_hz,
         self_fields=(
             Field("velocity", 2, "m/s", "body", speed),
             Field("yaw_rate", 1, "rad/s", "body", 5.0),
@@ -133,6 +144,8 @@ def _spec(robot: str, radius_m: float, speed: float, action: tuple[ActionField, 
 # e-puck: wheel speed 15.07 cm/s, axle 5.69 cm, hence 5.30 rad/s turning on the spot; body 7 cm.
 # Crazyflie 2.x: hover set-point (planar velocity at a height that the on-board controller holds),
 # 9.2 cm rotor to rotor; the speed bound is the one its high-level commander uses by default.
+# GRITSBot X of the Robotarium: wheels of 1.6 cm at up to 12.5 rad/s, axle 10.5 cm, collision circle
+# of 13.5 cm; a decision every three of its ticks of 33 ms (Pickem et al., ICRA 2017).
 ROBOTS: dict[str, PolicySpec] = {
     "epuck": _spec(
         "epuck",
@@ -151,6 +164,16 @@ ROBOTS: dict[str, PolicySpec] = {
             ActionField("velocity_x", "m/s", "body", 1.0),
             ActionField("velocity_y", "m/s", "body", 1.0),
         ),
+    ),
+    "gritsbot": _spec(
+        "gritsbot",
+        0.0675,
+        0.2,
+        (
+            ActionField("forward_speed", "m/s", "body", 0.2),
+            ActionField("yaw_rate", "rad/s", "body", 3.81),
+        ),
+        rate_hz=1.0 / 0.099,
     ),
 }
 

@@ -101,13 +101,13 @@ def run_episodes(
     alarms = np.zeros(env.n_envs)
     seconds = np.zeros(env.n_envs)
     tail: list[tuple[Float, Float]] = []
-    while not step.done:
+    while not step.done.all():
         exists = exists_for_others(step.truth.present)
         weights = exists.astype(float)
         if source == "oracle":
             weights = step.teammate_health
         elif source == "supervisor":
-            weights = loop.step(env.evidence(), step.time_s) * exists
+            weights = loop.step(env.evidence(), float(step.time_s.max())) * exists
             alarms += loop.false_alarms(weights + ~exists, step.truth.healthy)
             seconds += step.truth.healthy.sum(axis=1) / env.spec.rate_hz
         step = env.step(policy(step.observation, weights))
@@ -243,7 +243,7 @@ def calibrate_mismatch(env: SwarmEnv, policy: TeamPolicy, margin: float = 2.0) -
     """
     step = env.reset(episode=0)
     worst = 0.0
-    while not step.done:
+    while not step.done.all():
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
         worst = max(worst, float(np.nanmax(residual, initial=0.0)))

@@ -89,11 +89,11 @@ def collect(
 
     while True:
         exists = exists_for_others(step.truth.present)
-        weights = randomiser.weights(step.teammate_health, exists, step.time_s)
+        weights = randomiser.weights(step.teammate_health, exists, float(step.time_s.max()))
         received = received_weight(weights)
         for key, value in critic_inputs(step, received, env.half_width).items():
             keep(key, value)
-        if step.done:
+        if step.done.all():
             break
         inputs = actor_inputs(step, weights)
         with torch.no_grad():

@@ -1,18 +1,20 @@
-"""The PyBullet backend: the reference, with contacts, at 240 Hz.
+"""The PyBullet server: the reference, with contacts, at 240 Hz, through its Python calls.
 
-Single-link bodies on a plane, many teams in one server at offsets, explicit zero damping,
-deterministic pairs, built once and reset by teleport, which is bit-equal.
+Single-link bodies, many teams in one server at offsets, explicit zero damping, deterministic
+pairs; built once and reset by teleport, which is bit-equal. `swarmhold.sim.bullet_native` offers
+the same through PyBullet's C functions.
 """
 
 from __future__ import annotations
+
+import logging
+from typing import Any
 
 import numpy as np
 
 from swarmhold.hardware.errors import MissingExtraError
 from swarmhold.hardware.types import Bool, Float
-from swarmhold.sim.dynamics import DT, at_rest, wrench
-from swarmhold.sim.physics import parked
-from swarmhold.sim.robots import PHYSICS_HZ, DriveModel, Model
+from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, DriveModel, Model
 
 try:
     import pybullet
@@ -21,77 +23,136 @@ except ImportError as error:  # pragma: no cover - exercised by the missing-extr
         "PyBullet is not installed; install it with: pip install 'swarmhold[sim]'"
     ) from error
 
-_SPACING = 100.0  # m between teams that share a server
+log = logging.getLogger(__name__)
+SPACING = 100.0  # m between teams that share a server
+DT = 1.0 / PHYSICS_HZ
+WORLD, LINK = pybullet.WORLD_FRAME, pybullet.LINK_FRAME
+WALL = 0.05  # m, half thickness
+HIDDEN = -50.0  # m, height where unused obstacles are kept
+TILT_INERTIA = 1e3  # kg m^2: ground robots only turn about the vertical axis
 
 
-class BulletPhysics:
-    """E teams of N robots in one PyBullet server; see `swarmhold.sim.physics.Physics`."""
+class BulletServer:
+    """B bodies of E teams, numbered e * N + n; states are (B, 13).
+
+    A state row is position (3, m, team frame), quaternion x, y, z, w, velocity (3) and angular
+    velocity (3), world axes.
+    """
+
+    native = False
 
     def __init__(
-        self, model: Model, n_envs: int, n_robots: int, half_width: float, contacts: bool
+        self,
+        model: Model,
+        n_envs: int,
+        n_robots: int,
+        half_width: float,
+        contacts: bool,
+        gravity: bool,
+        gui: bool = False,
     ) -> None:
-        """Build the world once; walls stand at +-half_width (m) for ground robots."""
-        self._model, self._half, self._contacts = model, half_width, contacts
-        self._present = np.ones((n_envs, n_robots), bool)
-        self.touched = np.zeros((n_envs, n_robots), bool)
-        self._offset = np.zeros((n_envs, 1, 3))
-        self._offset[:, 0, 1] = _SPACING * np.arange(n_envs)
-        self._client = pybullet.connect(pybullet.DIRECT)
-        self._start_engine()
-        self._build_ground()
-        self._ids = [[self._build_robot() for _ in range(n_robots)] for _ in range(n_envs)]
-        self.bodies = at_rest(np.zeros((n_envs, n_robots, 3)), np.zeros((n_envs, n_robots)), model)
+        """Build everything once.
 
-    def _start_engine(self) -> None:
-        pybullet.setTimeStep(DT, physicsClientId=self._client)
-        pybullet.setGravity(0, 0, 0, physicsClientId=self._client)  # part of the force law
+        Args:
+            model: robot class.
+            n_envs: E.
+            n_robots: N.
+            half_width: m, walls for ground robots, where contacts are on.
+            contacts: whether bodies touch.
+            gravity: let Bullet pull; else gravity is part of the forces that are applied.
+            gui: open a window.
+        """
+        self.model, self.n_envs, self.n_robots = model, n_envs, n_robots
+        self.half, self.contacts = half_width, contacts
+        self.offset = np.zeros((n_envs, n_robots, 3))
+        self.offset[..., 1] = SPACING * np.arange(n_envs)[:, None]
+        self.offset = self.offset.reshape(-1, 3)
+        self._connect(gui)
+        self._start(-GRAVITY if gravity else 0.0)
+        if not isinstance(model, DriveModel):
+            self._fixed(self._plane(), [0.0, 0.0, 0.0])
+        elif contacts:
+            self._build_walls()
+        self.bodies = [self._robot() for _ in range(n_envs * n_robots)]
+        self._posts: list[list[tuple[int, float]]] = [[] for _ in range(n_envs)]
+
+    def _build_walls(self) -> None:
+        for axis in (0, 1):
+            extent = [self.half + WALL, self.half + WALL, 0.2]
+            extent[axis] = WALL
+            shape = self._box(extent)
+            for side in (-1, 1):
+                for env in range(self.n_envs):
+                    place = [0.0, SPACING * env, 0.0]
+                    place[axis] += side * (self.half + WALL)
+                    self._fixed(shape, place)
+
+    def place_obstacles(self, env: int, posts: Float) -> None:
+        """Put upright cylinders where a team finds them; made once, moved afterwards.
+
+        Args:
+            env: team.
+            posts: (K, 3) x, y and radius, m.
+        """
+        have = self._posts[env]
+        for place, post in enumerate(posts):
+            x, y, radius = (float(value) for value in post)
+            spot = [x, y + SPACING * env, 0.5]
+            if place < len(have) and have[place][1] == radius:
+                self._move(have[place][0], spot)
+            else:
+                body = self._fixed(self._cylinder(radius, 3.0), spot)
+                have[place : place + 1] = [(body, radius)]
+        for body, _ in have[len(posts) :]:
+            self._move(body, [0.0, SPACING * env, HIDDEN])
+
+    # What the native server replaces, down to `close`.
+
+    def _connect(self, gui: bool) -> None:
+        self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+
+    def _start(self, gravity: float) -> None:
+        pybullet.setTimeStep(DT, physicsClientId=self.client)
+        pybullet.setGravity(0, 0, gravity, physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
-            deterministicOverlappingPairs=1, numSubSteps=0, physicsClientId=self._client
+            deterministicOverlappingPairs=1, numSubSteps=0, physicsClientId=self.client
         )
 
-    def _build_ground(self) -> None:
-        if not isinstance(self._model, DriveModel):
-            plane = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=self._client)
-            pybullet.createMultiBody(0, plane, physicsClientId=self._client)
-            return
-        if not self._contacts:
-            return
-        thick = 0.05
-        for side, half in (((1, 0), "x"), ((-1, 0), "x"), ((0, 1), "y"), ((0, -1), "y")):
-            extent = (
-                [thick, self._half + thick, 0.2]
-                if half == "x"
-                else [self._half + thick, thick, 0.2]
-            )
-            wall = pybullet.createCollisionShape(
-                pybullet.GEOM_BOX, halfExtents=extent, physicsClientId=self._client
-            )
-            for offset in self._offset[:, 0]:
-                middle = offset + np.array([*side, 0.0]) * (self._half + thick)
-                body = pybullet.createMultiBody(
-                    0, wall, basePosition=middle.tolist(), physicsClientId=self._client
-                )
-                pybullet.changeDynamics(
-                    body, -1, lateralFriction=0.0, restitution=0.0, physicsClientId=self._client
-                )
+    def _plane(self) -> int:
+        return self._shape(pybullet.GEOM_PLANE)
 
-    def _build_robot(self) -> int:
-        model = self._model
+    def _box(self, extent: list[float]) -> int:
+        return self._shape(pybullet.GEOM_BOX, halfExtents=extent)
+
+    def _cylinder(self, radius: float, height: float) -> int:
+        return self._shape(pybullet.GEOM_CYLINDER, radius=radius, height=height)
+
+    def _shape(self, kind: int, **size: Any) -> int:
+        return int(pybullet.createCollisionShape(kind, physicsClientId=self.client, **size))
+
+    def _fixed(self, shape: int, place: list[float]) -> int:
+        body = int(
+            pybullet.createMultiBody(0, shape, basePosition=place, physicsClientId=self.client)
+        )
+        pybullet.changeDynamics(
+            body, -1, lateralFriction=0.0, restitution=0.0, physicsClientId=self.client
+        )
+        return body
+
+    def _move(self, body: int, place: list[float]) -> None:
+        pybullet.resetBasePositionAndOrientation(
+            body, place, [0.0, 0.0, 0.0, 1.0], physicsClientId=self.client
+        )
+
+    def _robot(self) -> int:
+        model = self.model
         if isinstance(model, DriveModel):
-            shape = pybullet.createCollisionShape(
-                pybullet.GEOM_CYLINDER,
-                radius=model.radius,
-                height=0.05,
-                physicsClientId=self._client,
-            )
-            # Only yaw can turn: tilting is left to the (unmodelled) ground contact.
-            inertia = [1e3, 1e3, model.inertia]
+            shape = self._cylinder(model.radius, 0.05)
+            inertia = [TILT_INERTIA, TILT_INERTIA, model.inertia]
         else:
-            shape = pybullet.createCollisionShape(
-                pybullet.GEOM_SPHERE, radius=model.radius, physicsClientId=self._client
-            )
+            shape = self._shape(pybullet.GEOM_SPHERE, radius=model.radius)
             inertia = list(model.inertia)
-        body: int = pybullet.createMultiBody(model.mass, shape, physicsClientId=self._client)
+        body = int(pybullet.createMultiBody(model.mass, shape, physicsClientId=self.client))
         pybullet.changeDynamics(
             body,
             -1,
@@ -103,107 +164,117 @@ class BulletPhysics:
             restitution=0.0,
             maxJointVelocity=1e4,
             activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
-            physicsClientId=self._client,
+            physicsClientId=self.client,
         )
-        if not self._contacts:
-            pybullet.setCollisionFilterGroupMask(body, -1, 0, 0, physicsClientId=self._client)
+        if not self.contacts:
+            pybullet.setCollisionFilterGroupMask(body, -1, 0, 0, physicsClientId=self.client)
         return body
 
-    def reset(self, position: Float, yaw: Float, present: Bool) -> None:
-        """Teleport every robot to rest."""
-        self._present = present
-        self.bodies = at_rest(parked(position, present, self._model.height), yaw, self._model)
-        self.touched[:] = False
-        self._teleport()
-
-    def _teleport(self) -> None:
-        place = (self.bodies.position + self._offset).tolist()
-        turn, speed, spin = (
-            getattr(self.bodies, name).tolist() for name in ("attitude", "velocity", "spin")
+    def set_inertia(self, body: int, mass: float, inertia: list[float]) -> None:
+        """Give one body (by number) another mass (kg) and inertia (3, kg m^2)."""
+        pybullet.changeDynamics(
+            self.bodies[body],
+            -1,
+            mass=mass,
+            localInertiaDiagonal=inertia,
+            physicsClientId=self.client,
         )
-        for env, team in enumerate(self._ids):
-            for robot, body in enumerate(team):
-                pybullet.resetBasePositionAndOrientation(
-                    body, place[env][robot], turn[env][robot], physicsClientId=self._client
-                )
-                pybullet.resetBaseVelocity(
-                    body, speed[env][robot], spin[env][robot], physicsClientId=self._client
-                )
 
-    def advance(self, setpoint: Float, gain: Float, anchored: Bool, seconds: float) -> None:
-        """Hold set-points for a while, 240 physics steps a second."""
-        goal = np.where(anchored[..., None], 0.0, setpoint)
-        self.touched[:] = False
-        for _ in range(round(seconds * PHYSICS_HZ)):
-            force, torque = wrench(self._model, self.bodies, goal, gain)
-            self._apply(force, torque)
-            pybullet.stepSimulation(physicsClientId=self._client)
-            self._read()
-        if self._contacts:
-            self._note_contacts()
-        if isinstance(self._model, DriveModel):
-            self._clip_to_walls()
-
-    def _apply(self, force: Float, torque: Float) -> None:
-        place = (self.bodies.position + self._offset).tolist()
-        forces, torques = force.tolist(), torque.tolist()
-        for env, team in enumerate(self._ids):
-            for robot, body in enumerate(team):
-                pybullet.applyExternalForce(
-                    body,
-                    -1,
-                    forces[env][robot],
-                    place[env][robot],
-                    pybullet.WORLD_FRAME,
-                    physicsClientId=self._client,
-                )
-                pybullet.applyExternalTorque(
-                    body,
-                    -1,
-                    torques[env][robot],
-                    pybullet.WORLD_FRAME,
-                    physicsClientId=self._client,
-                )
-
-    def _read(self) -> None:
-        poses, twists = [], []
-        for team in self._ids:
-            for body in team:
-                place, turn = pybullet.getBasePositionAndOrientation(
-                    body, physicsClientId=self._client
-                )
-                poses.append((*place, *turn))
-                speed, spin = pybullet.getBaseVelocity(body, physicsClientId=self._client)
-                twists.append((*speed, *spin))
-        shape = self.bodies.position.shape[:2]
-        pose = np.array(poses).reshape(*shape, 7)
-        twist = np.array(twists).reshape(*shape, 6)
-        self.bodies.position = pose[..., :3] - self._offset
-        self.bodies.attitude = np.ascontiguousarray(pose[..., 3:])
-        self.bodies.velocity = np.ascontiguousarray(twist[..., :3])
-        self.bodies.spin = np.ascontiguousarray(twist[..., 3:])
-
-    def _note_contacts(self) -> None:
-        where = {body: (e, r) for e, team in enumerate(self._ids) for r, body in enumerate(team)}
-        for contact in pybullet.getContactPoints(physicsClientId=self._client) or ():
-            for body in contact[1:3]:
-                if body in where:
-                    self.touched[where[body]] = True
-
-    def _clip_to_walls(self) -> None:
-        """Without contacts walls clip, as in the rendezvous definition; with them, a net."""
-        if self._contacts:
-            return
-        place = self.bodies.position[..., :2]
-        outside = (np.abs(place) > self._half) & self._present[..., None]
-        if outside.any():
-            self.bodies.position[..., :2] = np.where(
-                outside, np.clip(place, -self._half, self._half), place
+    def teleport(self, state: Float, chosen: Bool | None = None) -> None:
+        """Put bodies into states (B, 13); only the chosen (B) ones."""
+        rows = range(len(self.bodies)) if chosen is None else np.flatnonzero(chosen).tolist()
+        state = state.copy()
+        state[:, :3] += self.offset
+        values = state.tolist()
+        for k in rows:
+            body, row = self.bodies[k], values[k]
+            pybullet.resetBasePositionAndOrientation(
+                body, row[:3], row[3:7], physicsClientId=self.client
             )
-            self.bodies.velocity[..., :2][outside] = 0.0
-            self._teleport()
+            pybullet.resetBaseVelocity(body, row[7:10], row[10:], physicsClientId=self.client)
+
+    def step(self, force: Float, torque: Float, place: Float) -> None:
+        """One physics step under world forces (B, 3) N at `place` (B, 3) and torques (B, 3)."""
+        client = self.client
+        spots = (place + self.offset).tolist()
+        for body, f, t, p in zip(self.bodies, force.tolist(), torque.tolist(), spots, strict=True):
+            pybullet.applyExternalForce(body, -1, f, p, WORLD, client)
+            pybullet.applyExternalTorque(body, -1, t, WORLD, client)
+        pybullet.stepSimulation(client)
+
+    def fly(self, thrust: Float, torque: Float) -> None:
+        """Several steps under thrust along body z (S, B) N and body torque (S, B, 3) N m.
+
+        Nothing is read in between, which is what makes it fast.
+        """
+        client, origin, bodies = self.client, [0.0, 0.0, 0.0], self.bodies
+        push, turn, advance = (
+            pybullet.applyExternalForce,
+            pybullet.applyExternalTorque,
+            pybullet.stepSimulation,
+        )
+        for lifts, torques in zip(thrust.tolist(), torque.tolist(), strict=True):
+            for body, lift, t in zip(bodies, lifts, torques, strict=True):
+                push(body, -1, [0.0, 0.0, lift], origin, LINK, client)
+                turn(body, -1, t, LINK, client)
+            advance(client)
+
+    def read(self) -> Float:
+        """(B, 13) states."""
+        client, rows = self.client, []
+        for body in self.bodies:
+            place, turn = pybullet.getBasePositionAndOrientation(body, client)
+            speed, spin = pybullet.getBaseVelocity(body, client)
+            rows.append(place + turn + speed + spin)
+        state = np.array(rows)
+        state[:, :3] -= self.offset
+        return state
+
+    def touching(self) -> Bool:
+        """(B) bodies in contact after the last step."""
+        hit = np.zeros(len(self.bodies), bool)
+        number = {body: k for k, body in enumerate(self.bodies)}
+        for contact in pybullet.getContactPoints(physicsClientId=self.client) or ():
+            for body in contact[1:3]:
+                if body in number:
+                    hit[number[body]] = True
+        return hit
+
+    def picture(self, env: int = 0, width: int = 320, height: int = 240) -> np.ndarray:
+        """(height, width, 3) uint8, a team seen from above at an angle (CPU renderer)."""
+        view = pybullet.computeViewMatrixFromYawPitchRoll(
+            [0.0, SPACING * env, 0.2], 3.0 * max(self.half, 0.5), 30.0, -50.0, 0.0, 2
+        )
+        lens = pybullet.computeProjectionMatrixFOV(60.0, width / height, 0.05, 50.0)
+        image = pybullet.getCameraImage(
+            width,
+            height,
+            view,
+            lens,
+            renderer=pybullet.ER_TINY_RENDERER,
+            physicsClientId=self.client,
+        )
+        return np.asarray(image[2], np.uint8).reshape(height, width, 4)[..., :3]
 
     def close(self) -> None:
         """Disconnect from the server."""
-        if pybullet.isConnected(self._client):
-            pybullet.disconnect(self._client)
+        if pybullet.isConnected(self.client):
+            pybullet.disconnect(self.client)
+
+
+def bullet_server(native: bool, *args: Any, **options: Any) -> BulletServer:
+    """A server: native where asked for and proven, else with Python calls.
+
+    Args:
+        native: through C functions if their self-test passes.
+        args: of `BulletServer`.
+        options: of `BulletServer`.
+    """
+    if native and not options.get("gui"):
+        from swarmhold.sim.bullet_native import NativeServer, self_test
+
+        reason = self_test()
+        if reason is None:
+            return NativeServer(*args, **options)
+        log.warning("PyBullet through Python calls, the slower way: %s", reason)
+    return BulletServer(*args, **options)

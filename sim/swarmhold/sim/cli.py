@@ -11,6 +11,7 @@ from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import ROBOTS, policy_spec
 from swarmhold.hardware.types import Float
+from swarmhold.sim.blocks import Row
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
 
@@ -74,14 +75,19 @@ def parting(robot: str, sequences: int, seconds: float, seed: int) -> Float:
     commands = rng.uniform(-1, 1, (steps, 1, sequences, 2)) * bound
     gain = rng.uniform(0.5, 1.0, (1, sequences))
     place = rng.uniform(-5, 5, (1, sequences, 2))
-    yaw = rng.uniform(-3, 3, (1, sequences)) if robot == "epuck" else np.zeros((1, sequences))
+    yaw = (
+        rng.uniform(-3, 3, (1, sequences))
+        if policy_spec(robot).drives
+        else np.zeros((1, sequences))
+    )
     tracks = []
     for backend in ("batched", "pybullet"):
         physics = make_physics(backend, model_of(robot), 1, sequences, 50.0, contacts=False)
         physics.reset(place, yaw, np.ones((1, sequences), bool))
         track = []
+        physics.blocks.put(Row.GAIN, np.repeat(gain[..., None], 4, axis=-1))
         for command in commands:
-            physics.advance(command, gain, np.zeros((1, sequences), bool), HOLD_S)
+            physics.advance(command, np.zeros((1, sequences), bool), HOLD_S)
             track.append(physics.bodies.position[0].copy())
         tracks.append(np.array(track))
         physics.close()

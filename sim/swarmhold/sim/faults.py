@@ -1,6 +1,7 @@
 """Faults as a stage of the simulation pipeline: from `FaultSpec` to effects, vectorised.
 
-Scenario code never sees a fault; detectors never see this module.
+Scenario code never sees a fault; detectors never see this module. A kind that no plan uses costs
+nothing: its effect is one shared array of zeros.
 """
 
 from __future__ import annotations
@@ -13,26 +14,46 @@ import numpy as np
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.noise import mix, uniform
 
 Plan = Sequence[Sequence[FaultSpec]]  # one list of faults per environment
 
 _CODE = {kind: index + 1 for index, kind in enumerate(KINDS)}
 _SILENT = ("crash", "freeze", "reboot", "link_loss")
 _STOPPED = ("crash", "freeze", "reboot")
-HONEST = ("slow",)  # still works for the team, so it stays in everybody's attention
+# These still work for the team, so they stay in everybody's attention.
+HONEST = (
+    *("slow", "battery", "overrun", "sensor_noise"),
+    *("delay", "drop", "partition", "clock"),
+)
+MOTORS = 4  # a differential drive uses the first two
+SAG_S = 10.0  # s until a failing battery has sagged
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What acts now, arrays (E, N).
+    """What acts now, arrays (E, N) unless said otherwise.
 
     Attributes:
         silent: sends nothing and hears nothing.
         stopped: does not act; brakes or hover hold.
         runaway: drives off.
-        gain: actuator effectiveness in [0, 1].
-        spoof: (E, N) share of the half width by which a claimed pose is off; 0 for none.
+        adversary: drives at the nearest teammate.
+        overrun: probability that a decision comes too late.
+        gain: (E, N, MOTORS) actuator effectiveness in [0, 1]; None where no motor is touched.
+        stuck: (E, N, MOTORS) motors that hold what they did; None where there is none.
+        bias: (E, N, 2) m, error of the own position.
+        noise: m, standard deviation of the own position.
+        frozen: own state repeats.
+        blind: own state is not finite.
+        spoof: share of the half width by which a claimed pose is off; 0 for none.
+        replay: sends the state of the onset.
         corrupt: sends values that are not finite.
+        cut: on the one side of a partition; those off it are on the other.
+        delay: s, mean of the latency.
+        drop: probability that a message in a burst is lost.
+        clock: s, by which stamps are off.
+        duplicate: another sender uses its name.
         faulty: any fault that takes the robot out of the team's work.
         boot_id: counts boots, from 1.
     """
@@ -40,9 +61,22 @@ class Effects:
     silent: Bool
     stopped: Bool
     runaway: Bool
-    gain: Float
+    adversary: Bool
+    overrun: Float
+    gain: Float | None
+    stuck: Bool | None
+    bias: Float
+    noise: Float
+    frozen: Bool
+    blind: Bool
     spoof: Float
+    replay: Bool
     corrupt: Bool
+    cut: Bool
+    delay: Float
+    drop: Float
+    clock: Float
+    duplicate: Bool
     faulty: Bool
     boot_id: Float
 
@@ -53,13 +87,16 @@ class FaultStage:
     def __init__(self, n_envs: int, n_robots: int) -> None:
         """No faults yet."""
         self._shape = (n_envs, n_robots)
-        self.load([[] for _ in range(n_envs)])
+        self._none, self._nought = np.zeros(self._shape, bool), np.zeros(self._shape)
+        self.plan: list[list[FaultSpec]] = [[] for _ in range(n_envs)]
+        self.load(self.plan)
 
-    def load(self, plan: Plan) -> None:
+    def load(self, plan: Plan, mask: Bool | None = None) -> None:
         """Replace the schedules.
 
         Args:
             plan: faults per environment.
+            mask: (E) environments to replace them in; None: all.
 
         Raises:
             ConfigError: a fault names a robot that the team does not have.
@@ -67,13 +104,15 @@ class FaultStage:
         n_envs, n_robots = self._shape
         if len(plan) != n_envs:
             raise ConfigError(f"the fault plan covers {len(plan)} environments of {n_envs}")
-        slots = max((len(faults) for faults in plan), default=0)
-        self._code = np.zeros((n_envs, slots), int)
-        self._robot = np.zeros((n_envs, slots), int)
-        self._start = np.full((n_envs, slots), np.inf)
-        self._end = np.full((n_envs, slots), np.inf)
-        self._severity = np.zeros((n_envs, slots))
-        for env, faults in enumerate(plan):
+        chosen = np.ones(n_envs, bool) if mask is None else mask
+        self.plan = [
+            list(new if use else old) for new, old, use in zip(plan, self.plan, chosen, strict=True)
+        ]
+        slots = max((len(faults) for faults in self.plan), default=0)
+        self._code, self._robot = np.zeros((n_envs, slots), int), np.zeros((n_envs, slots), int)
+        self._start, self._end = np.full((2, n_envs, slots), np.inf)
+        self._severity, self._seed = np.zeros((n_envs, slots)), np.zeros((n_envs, slots), np.uint64)
+        for env, faults in enumerate(self.plan):
             for slot, fault in enumerate(faults):
                 if fault.robot >= n_robots:
                     raise ConfigError(
@@ -82,29 +121,89 @@ class FaultStage:
                     )
                 self._code[env, slot], self._robot[env, slot] = _CODE[fault.kind], fault.robot
                 self._start[env, slot], self._end[env, slot] = fault.start_s, fault.end_s
-                self._severity[env, slot] = fault.severity
+                self._severity[env, slot], self._seed[env, slot] = fault.severity, fault.seed
+        self.kinds = {fault.kind for faults in self.plan for fault in faults}
 
-    def effects(self, now: float) -> Effects:
-        """What acts at `now`, s after the start of the episode."""
-        active = (self._start <= now) & (now < self._end)
-
-        def on(*kinds: str) -> Bool:
-            chosen = active & np.isin(self._code, [_CODE[kind] for kind in kinds])
-            return self._scatter(chosen, chosen).astype(bool)
-
-        slow = active & (self._code == _CODE["slow"])
-        spoof = active & (self._code == _CODE["spoof"])
+    def effects(self, now: Float) -> Effects:
+        """What acts at `now` (E), s after the start of each episode."""
+        now = np.broadcast_to(np.asarray(now, float), self._shape[:1])[:, None]
+        self._now = now
+        self._active = (self._start <= now) & (now < self._end)
         reboots = (self._code == _CODE["reboot"]) & (self._end <= now)
+        boots = self._scatter(reboots, reboots.astype(float)) if "reboot" in self.kinds else 0.0
         return Effects(
-            silent=on(*_SILENT),
-            stopped=on(*_STOPPED),
-            runaway=on("runaway"),
-            gain=1.0 - 0.8 * self._scatter(slow, self._severity),
-            spoof=self._scatter(spoof, self._severity),
-            corrupt=on("nan"),
-            faulty=on(*(kind for kind in KINDS if kind not in HONEST)),
-            boot_id=1.0 + self._scatter(reboots, reboots.astype(float)),
+            silent=self._on(*_SILENT),
+            stopped=self._on(*_STOPPED),
+            runaway=self._on("runaway"),
+            adversary=self._on("adversary"),
+            overrun=0.9 * self._of("overrun"),
+            gain=self._gain(),
+            stuck=self._motor("motor_stuck") if "motor_stuck" in self.kinds else None,
+            bias=self._bias(),
+            noise=0.2 * self._of("sensor_noise"),
+            frozen=self._on("sensor_freeze"),
+            blind=self._on("sensor_nan"),
+            spoof=self._of("spoof"),
+            replay=self._on("replay"),
+            corrupt=self._on("nan"),
+            cut=self._on("partition"),
+            delay=self._of("delay"),
+            drop=self._of("drop"),
+            clock=self._of("clock"),
+            duplicate=self._on("duplicate"),
+            faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)),
+            boot_id=1.0 + boots + self._nought,
         )
+
+    def _chosen(self, *kinds: str) -> Bool:
+        return self._active & np.isin(self._code, [_CODE[kind] for kind in kinds])
+
+    def _on(self, *kinds: str) -> Bool:
+        if self.kinds.isdisjoint(kinds):
+            return self._none
+        chosen = self._chosen(*kinds)
+        return self._scatter(chosen, chosen.astype(float)) > 0
+
+    def _of(self, kind: str) -> Float:
+        """Severity of a kind where it acts."""
+        if kind not in self.kinds:
+            return self._nought
+        return self._scatter(self._chosen(kind), self._severity)
+
+    def _gain(self) -> Float | None:
+        if self.kinds.isdisjoint(("slow", "motor_off", "battery")):
+            return None
+        gain = np.repeat((1.0 - 0.8 * self._of("slow"))[..., None], MOTORS, axis=-1)
+        if "battery" in self.kinds:
+            since = np.clip((self._now - self._start) / SAG_S, 0.0, 1.0)
+            sag = self._scatter(self._chosen("battery"), self._severity * since)
+            gain *= (1.0 - 0.6 * sag)[..., None]
+        if "motor_off" in self.kinds:
+            gain *= 1.0 - self._motor("motor_off") * self._of("motor_off")[..., None]
+        return gain
+
+    def _motor(self, kind: str) -> Bool:
+        """(E, N, MOTORS) the motor that a fault's seed picks; the first two for any drive."""
+        out = np.zeros((*self._shape, MOTORS), bool)
+        env, slot = np.nonzero(self._chosen(kind))
+        out[env, self._robot[env, slot], (self._seed[env, slot] % 2).astype(int)] = True
+        return out
+
+    def _bias(self) -> Float:
+        """Constant and growing errors of the own position, each in a direction of its own."""
+        out = np.zeros((*self._shape, 2))
+        for kind, size in (("sensor_bias", 0.5), ("sensor_drift", 0.1)):
+            if kind not in self.kinds:
+                continue
+            env, slot = np.nonzero(self._chosen(kind))
+            length = size * self._severity[env, slot]
+            if kind == "sensor_drift":
+                length = length * (self._now[env, 0] - self._start[env, slot])
+            angle = uniform(mix(self._seed[env, slot], 3), (), -np.pi, np.pi)
+            out[env, self._robot[env, slot]] += length[:, None] * np.stack(
+                [np.cos(angle), np.sin(angle)], axis=-1
+            )
+        return out
 
     def _scatter(self, chosen: Bool, value: Float) -> Float:
         """(E, N) largest value of the chosen slots of each robot."""

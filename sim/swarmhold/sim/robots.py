@@ -51,7 +51,8 @@ class QuadModel:
         arm: m, rotor to centre.
         inertia: kg m^2 about body x, y, z.
         drag: 1/s, linear rotor drag along body x, y, z per mass.
-        motor_lag: s, first-order thrust response.
+        motor_lag: s, first-order thrust response of a rotor.
+        swirl: m, reaction torque per thrust of a rotor (about 7.94e-12 / 3.16e-10).
         thrust_max: N, of all rotors.
         torque_max: N m, about body x, y, z.
         radius: m, of the body.
@@ -67,6 +68,7 @@ class QuadModel:
     inertia: tuple[float, float, float] = (1.66e-5, 1.66e-5, 2.93e-5)
     drag: tuple[float, float, float] = (0.35, 0.35, 0.38)
     motor_lag: float = 0.03
+    swirl: float = 0.0251
     thrust_max: float = 0.58
     torque_max: tuple[float, float, float] = (6.0e-3, 6.0e-3, 2.0e-3)
     radius: float = 0.065
@@ -78,7 +80,21 @@ class QuadModel:
 
 
 Model = DriveModel | QuadModel
-MODELS: dict[str, Model] = {"epuck": DriveModel(), "crazyflie": QuadModel()}
+# GRITSBot X (Pickem et al., ICRA 2017); mass assumed, sensing as for the e-puck.
+GRITSBOT = DriveModel(
+    mass=0.3,
+    radius=0.0675,
+    height=0.06,
+    inertia=0.5 * 0.3 * 0.05**2,
+    wheel_speed=0.2,
+    axle=0.105,
+    near_range=0.4,
+)
+MODELS: dict[str, Model] = {
+    "epuck": DriveModel(),
+    "crazyflie": QuadModel(),
+    "gritsbot": GRITSBOT,
+}
 
 
 def model_of(robot: str) -> Model:

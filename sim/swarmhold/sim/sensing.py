@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarmhold.hardware.types import Bool, Float, Surroundings, TokenKind
+from swarmhold.hardware.types import Bool, Float, Int, Surroundings, TokenKind
+from swarmhold.sim.noise import Keys, normal
 from swarmhold.sim.robots import Model
 
 BODY_SLOTS = 4  # nearest bodies that enter the obstacle stream
@@ -37,21 +38,23 @@ class Landmarks:
 
 
 def surroundings_of(
-    position: Float, present: Bool, landmarks: Landmarks, model: Model
+    position: Float, present: Bool, landmarks: Landmarks, owners: Int, posts: Float, model: Model
 ) -> Surroundings:
-    """Landmarks, then the nearest bodies within proximity range.
+    """Landmarks, then posts, then the nearest bodies within proximity range.
 
     Args:
         position: (E, N, 3) m, true positions.
         present: (E, N) robots that exist; broken ones exist.
         landmarks: of the episodes.
+        owners: (E, L) robot that alone sees the landmark, or -1.
+        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
         model: gives range and radius.
 
     Returns:
         Arrays with leading dimensions (E, N).
     """
     n_envs, robots = present.shape
-    count = landmarks.mask.shape[1]
+    count, poles = landmarks.mask.shape[1], posts.shape[1]
     offset = position[:, None, :, :2] - position[:, :, None, :2]
     distance = np.sqrt(np.sum(offset**2, axis=-1))
     seen = present[:, None, :] & present[:, :, None] & (distance < model.near_range)
@@ -65,30 +68,38 @@ def surroundings_of(
     def spread(array: Float) -> Float:
         return np.broadcast_to(array[:, None], (n_envs, robots, *array.shape[1:]))
 
-    spots = np.zeros((n_envs, count, 3))
-    spots[..., :2] = landmarks.position
-    spots[..., 2] = model.height
+    spots = np.full((n_envs, count + poles, 3), model.height)
+    spots[:, :count, :2], spots[:, count:, :2] = landmarks.position, posts[..., :2]
     zeros = np.zeros((n_envs, robots, slots))
+    no_poles = np.zeros((n_envs, poles))
+    radius = np.concatenate([np.zeros((n_envs, count)), posts[..., 2]], axis=-1)
     kind = np.concatenate(
-        [np.full((n_envs, robots, count), TokenKind.LANDMARK), zeros + TokenKind.BODY], axis=-1
+        [
+            np.full((n_envs, robots, count), TokenKind.LANDMARK),
+            np.full((n_envs, robots, poles), TokenKind.OBSTACLE),
+            zeros + TokenKind.BODY,
+        ],
+        axis=-1,
     )
+    mine = (owners[:, None] < 0) | (owners[:, None] == np.arange(robots)[:, None])
+    value = np.concatenate([landmarks.value, no_poles], axis=-1)
+    rank = np.concatenate([landmarks.rank(), no_poles], axis=-1)
+    mark_mask = spread(landmarks.mask) & mine
     return Surroundings(
         position=np.concatenate([spread(spots), bodies], axis=2),
-        radius=np.concatenate([np.zeros((n_envs, robots, count)), zeros + model.radius], axis=-1),
+        radius=np.concatenate([spread(radius), zeros + model.radius], axis=-1),
         kind=kind.astype(int),
-        value=np.concatenate([spread(landmarks.value), zeros], axis=-1),
-        rank=np.concatenate([spread(landmarks.rank()), zeros], axis=-1),
-        mask=np.concatenate([spread(landmarks.mask), body_mask], axis=-1).astype(bool),
+        value=np.concatenate([spread(value), zeros], axis=-1),
+        rank=np.concatenate([spread(rank), zeros], axis=-1),
+        mask=np.concatenate([mark_mask, spread(posts[..., 2] > 0), body_mask], axis=-1),
     )
 
 
-def sightings_of(
-    rng: np.random.Generator, position: Float, present: Bool, blind: Bool, model: Model
-) -> Float:
+def sightings_of(keys: Keys, position: Float, present: Bool, blind: Bool, model: Model) -> Float:
     """Where each robot sees each teammate, world frame.
 
     Args:
-        rng: noise.
+        keys: (...) of the noise, without the robots' dimension.
         position: (..., N, 3) m, true positions.
         present: (..., N) robots that exist.
         blind: (..., N) observers that sense nothing.
@@ -102,5 +113,5 @@ def sightings_of(
     seen = np.sqrt(np.sum(offset**2, axis=-1)) < model.peer_range
     seen &= present[..., None, :] & (present & ~blind)[..., :, None]
     seen[..., np.arange(robots), np.arange(robots)] = False
-    noisy = position[..., None, :, :] + rng.normal(0.0, model.peer_noise, offset.shape)
+    noisy = position[..., None, :, :] + model.peer_noise * normal(keys, (robots, robots, 3))
     return np.where(seen[..., None], noisy, np.nan)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.messages import SensorFrame, Task
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
-from swarmhold.sim.scenarios.base import TeamView, scenario_of
+from swarmhold.sim.scenarios.base import TeamView
+from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.sensing import sightings_of
 
 
@@ -34,8 +37,13 @@ class World:
         self._model = model_of(robot)
         self._bound = np.asarray(policy_spec(robot).action_bound)
         self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
-        self._rng = np.random.default_rng([seed, 99])
+        self._seed, self._looks = seed, 0
         layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
+        if layout.owners is not None or len(layout.posts):
+            raise ConfigError(
+                f"{scenario} gives robots goals of their own or puts posts in their way, which "
+                "a live task message cannot say yet; fly rendezvous or coverage"
+            )
         self._layout = layout
         present = np.ones((1, n_robots), bool)
         self._physics.reset(layout.position[None], layout.yaw[None], present)
@@ -74,8 +82,7 @@ class World:
             idle: (N) robots without a current command; they hold.
         """
         goal = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
-        ones = np.ones((1, self.n_robots))
-        self._physics.advance(goal[None], ones, idle[None], seconds)
+        self._physics.advance(goal[None], idle[None], seconds)
 
     def frames(self, stamp: float) -> list[SensorFrame]:
         """What every robot senses now.
@@ -86,7 +93,9 @@ class World:
         bodies = self._physics.bodies
         place, yaw = bodies.position[0], bodies.yaw()[0]
         present = np.ones(self.n_robots, bool)
-        seen = sightings_of(self._rng, place, present, ~present, self._model)
+        self._looks += 1
+        key = mix(self._seed, 99, self._looks)
+        seen = sightings_of(key, place, present, ~present, self._model)
         relative = to_body(seen - place[:, None], yaw[:, None])
         offset = place[None, :] - place[:, None]
         near = np.linalg.norm(offset, axis=-1) < self._model.near_range

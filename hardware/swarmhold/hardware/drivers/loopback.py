@@ -50,7 +50,7 @@ class LoopbackWorld:
         """Let every robot follow its set-point."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         forward = self.setpoint[:, 0]
-        if self.spec.robot == "epuck":
+        if self.spec.drives:
             sideways, self.yaw_rate = np.zeros_like(forward), self.setpoint[:, 1].copy()
         else:
             sideways, self.yaw_rate = self.setpoint[:, 1], np.zeros_like(forward)

@@ -233,7 +233,7 @@ class PolicyNode(LifecycleNode):
         out.header.stamp = codec.stamp_of(wall)
         out.header.frame_id = "base_link"
         out.twist.linear.x = float(command.action[0])
-        if self._policy.bundle.spec.robot == "epuck":
+        if self._policy.bundle.spec.drives:
             out.twist.angular.z = float(command.action[1])
         else:
             out.twist.linear.y = float(command.action[1])

@@ -47,7 +47,7 @@ class WorldNode(Node):
             for name in ("scenario", "robot", "team_size", "seed")
         }
         self._n = int(values["team_size"])
-        self._diff = policy_spec(values["robot"]).robot == "epuck"
+        self._diff = policy_spec(values["robot"]).drives
         self._world = World(values["scenario"], values["robot"], self._n, int(values["seed"]))
         self._setpoint = np.zeros((self._n, 2))
         self._commanded_at = np.full(self._n, -np.inf)

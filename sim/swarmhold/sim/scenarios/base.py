@@ -1,17 +1,21 @@
-"""The scenario contract: four methods over arrays (env, robot, feature)."""
+"""The scenario contract: a few methods over arrays (env, robot, feature)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
-from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.hardware.types import Bool, Float, Observation
+from swarmhold.hardware.types import Bool, Float, Int, Observation
 
-EPISODE_STEPS = 200  # 20 s at 10 Hz
+EVERYBODY = -1  # owner of a landmark that all robots see
+
+
+def _no_posts() -> Float:
+    return np.zeros((0, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,16 @@ class Layout:
         yaw: (N) rad.
         landmarks: (L, 2) m, world; L may be 0.
         values: (L) importance of the landmarks in (0, 1].
+        owners: (L) robot that alone sees the landmark, or `EVERYBODY`; None: all see all.
+        posts: (K, 3) upright cylinders in the way: x, y and radius, m.
     """
 
     position: Float
     yaw: Float
     landmarks: Float
     values: Float
+    owners: Int | None = None
+    posts: Float = field(default_factory=_no_posts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,16 @@ class TeamView:
         position: (E, N, 2) m.
         effort: (E, N) mean squared actuator command in [0, 1].
         healthy: (E, N) present and without a fault acting.
-        landmarks: (E, L, 2) m.
-        values: (E, L).
-        landmark_mask: (E, L) True where the landmark exists.
+        landmarks: (E, L, 2) m; `advance` may move them.
+        values: (E, L); `advance` may change them.
+        landmark_mask: (E, L) True where the landmark exists; `advance` may change it.
         half_width: m, half the side of the arena.
+        owners: (E, L) robot that alone sees the landmark, or `EVERYBODY`.
+        present: (E, N) robots that exist.
+        touched: (E, N) in contact during the last decision.
+        yaw: (E, N) rad.
+        time_s: (E) s since the start of the episode.
+        memory: what the scenario keeps of an episode, arrays (E, ...); changed in place.
     """
 
     position: Float
@@ -52,6 +66,16 @@ class TeamView:
     values: Float
     landmark_mask: Bool
     half_width: float
+    owners: Int | None = None
+    present: Bool | None = None
+    touched: Bool | None = None
+    yaw: Float | None = None
+    time_s: Float | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+    def own_landmark(self) -> Float:
+        """(E, N, 2) m, the landmark that each robot owns; scenarios that give everyone one."""
+        return self.landmarks[:, : self.position.shape[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +95,47 @@ class Outcome:
     success: Bool
 
 
-class Scenario(Protocol):
-    """A task for a team. Implementations hold no state of an episode."""
+class Scenario:
+    """A task for a team. Instances hold no state of an episode; `TeamView.memory` does.
 
-    name: str
-    has_landmarks: bool
-    contacts: bool
+    Attributes:
+        name: by which users ask for it.
+        title: one line for lists.
+        robots: classes it is made for; the first one is the default.
+        contacts: whether bodies touch.
+        episode_s: s, length of an episode.
+        train: hyper-parameters that differ from the defaults of `swarmhold train`.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    robots: ClassVar[tuple[str, ...]] = ("epuck", "crazyflie")
+    contacts: ClassVar[bool] = True
+    episode_s: ClassVar[float] = 20.0
+    train: ClassVar[Mapping[str, Any]] = {}
+
+    def slots(self, robots: int) -> int:
+        """Landmarks of a team of that size, at most."""
+        return 0
 
     def half_width(self, robot: str) -> float:
         """Half the side of the square arena, m."""
+        raise NotImplementedError
 
     def layout(self, rng: np.random.Generator, robots: int, robot: str) -> Layout:
         """Draw the start of an episode."""
+        raise NotImplementedError
+
+    def begin(self, robot: str, view: TeamView) -> dict[str, Any]:
+        """What to remember of an episode from its start: arrays (E, ...)."""
+        return {}
+
+    def advance(self, robot: str, view: TeamView, seconds: float) -> None:
+        """After the robots have moved: change memory, landmarks, values and mask in place."""
 
     def outcome(self, robot: str, view: TeamView) -> Outcome:
         """Reward, score, error and success of every episode."""
+        raise NotImplementedError
 
     def heuristic(self, spec: PolicySpec, seen: Observation, weights: Float) -> Float:
         """A scripted policy that solves the task from what a robot sees.
@@ -98,6 +148,7 @@ class Scenario(Protocol):
         Returns:
             (..., Da) set-points in physical units.
         """
+        raise NotImplementedError
 
 
 def spaced(
@@ -138,7 +189,7 @@ def go_to(spec: PolicySpec, target: Float) -> Float:
     """
     bound = np.asarray(spec.action_bound)
     distance = np.linalg.norm(target, axis=-1)
-    if spec.robot != "epuck":
+    if not spec.drives:
         speed = np.minimum(bound[0], 1.2 * distance)
         return target * (speed / np.maximum(distance, 1e-9))[..., None]
     sign = np.where(target[..., 0] < 0.0, -1.0, 1.0)
@@ -176,16 +227,20 @@ def keep_apart(seen: Observation, target: Float, gap: float) -> Float:
     return target - 2.0 * np.sum(position * push[..., None], axis=-2)
 
 
-def scenario_of(name: str) -> Scenario:
-    """The scenario of that name.
+def landmarks_of(seen: Observation) -> tuple[Float, Float, Bool]:
+    """Positions (..., O, 2) m in the yaw frame, values and mask of the landmarks one sees."""
+    real = (seen.obstacle_mask > 0.5) & (seen.obstacles[..., 4] > 0.5)
+    return seen.obstacles[..., :2], seen.obstacles[..., 7], real
 
-    Raises:
-        ConfigError: there is none.
-    """
-    from swarmhold.sim.scenarios.coverage import Coverage
-    from swarmhold.sim.scenarios.rendezvous import Rendezvous
 
-    known: dict[str, type[Scenario]] = {"rendezvous": Rendezvous, "coverage": Coverage}
-    if name not in known:
-        raise ConfigError(f"unknown scenario {name!r}; choose one of: {', '.join(known)}")
-    return known[name]()
+def nearest_landmark(seen: Observation) -> tuple[Float, Bool]:
+    """(..., 2) m, yaw frame: the nearest landmark, and whether there is one."""
+    place, _, real = landmarks_of(seen)
+    if not place.shape[-2]:
+        lead = seen.self_token.shape[:-1]
+        return np.zeros((*lead, 2)), np.zeros(lead, bool)
+    distance = np.where(real, np.linalg.norm(place, axis=-1), np.inf)
+    best = np.argmin(distance, axis=-1)[..., None]
+    found = real.any(axis=-1)
+    spot = np.take_along_axis(place, best[..., None], axis=-2)[..., 0, :]
+    return np.where(found[..., None], spot, 0.0), found

@@ -16,6 +16,7 @@ from swarmhold.hardware.types import Float, Observation
 from swarmhold.sim.scenarios.base import (
     Layout,
     Outcome,
+    Scenario,
     TeamView,
     believed,
     go_to,
@@ -28,12 +29,16 @@ _COVER = {"epuck": 0.12, "crazyflie": 0.5}  # m, a robot this near covers a land
 _GAP = {"epuck": 0.09, "crazyflie": 0.4}  # m, kept between bodies by the heuristic
 
 
-class Coverage:
+class Coverage(Scenario):
     """Cover what matters with whoever is left."""
 
     name = "coverage"
-    has_landmarks = True
+    title = "cover the most valuable landmarks with whoever is left"
     contacts = True
+
+    def slots(self, robots: int) -> int:
+        """One landmark per robot."""
+        return robots
 
     def half_width(self, robot: str) -> float:
         """Half the side of the square arena, m."""

@@ -18,6 +18,7 @@ from swarmhold.hardware.types import Float, Observation
 from swarmhold.sim.scenarios.base import (
     Layout,
     Outcome,
+    Scenario,
     TeamView,
     believed,
     go_to,
@@ -29,11 +30,11 @@ _HALF = {"epuck": 1.0, "crazyflie": 5.0}
 _SEPARATION = 0.5  # m between quadrotors
 
 
-class Rendezvous:
+class Rendezvous(Scenario):
     """Everybody meets."""
 
     name = "rendezvous"
-    has_landmarks = False
+    title = "everybody meets"
     contacts = False
 
     def half_width(self, robot: str) -> float:

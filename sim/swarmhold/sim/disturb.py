@@ -1,0 +1,219 @@
+"""Everything that makes a simulated world less than perfect, faults aside: one typed config.
+
+All of it is off by default and costs nothing then. Every random number is keyed by episode, step
+and purpose (`swarmhold.sim.noise`), so the same episode meets the same weather in any backend.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from swarmhold.hardware.types import Bool, Float, Kinematics
+from swarmhold.sim.blocks import MOTOR_ROWS, Blocks, Row, blend_of
+from swarmhold.sim.faults import MOTORS, Effects
+from swarmhold.sim.noise import Keys, mix, normal, uniform
+from swarmhold.sim.robots import QuadModel
+
+# Purposes of random numbers.
+WIND, GUST, FACTORS, MEASURE, OVERRUN = 11, 12, 13, 14, 15
+EMPTY = 0.4  # share of the motors' gain that is left with an empty battery
+RESERVE = 0.2  # charge below which the gain falls
+
+
+class Disturbances(BaseModel):
+    """Wind, sensors, radio, battery and domain randomisation; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wind: float = Field(0.0, ge=0)
+    """Mean wind, m/s, from a direction that the episode draws; quadrotors only."""
+    gust: float = Field(0.0, ge=0)
+    """Standard deviation of the gusts around it, m/s per axis."""
+    gust_s: float = Field(1.0, gt=0)
+    """Correlation time of the gusts, s (first-order Gauss-Markov, as Dryden's at low height)."""
+    position_noise: float = Field(0.0, ge=0)
+    """Standard deviation of the own position, m."""
+    velocity_noise: float = Field(0.0, ge=0)
+    """Standard deviation of the own velocity, m/s."""
+    yaw_noise: float = Field(0.0, ge=0)
+    """Standard deviation of the own heading, rad."""
+    sensor_delay_s: float = Field(0.0, ge=0, le=2)
+    """Age of the own state, s, rounded to decisions."""
+    action_delay_s: float = Field(0.0, ge=0, le=2)
+    """Time from decision to motors, s, rounded to decisions."""
+    link_delay_s: float = Field(0.0, ge=0, le=2)
+    """Mean latency of a message, s, on top of the one decision that it always takes."""
+    link_jitter: float = Field(0.5, ge=0, le=2)
+    """Spread of the logarithm of the latency."""
+    link_drop: float = Field(0.0, ge=0, le=1)
+    """Share of messages lost while a link is bad (Gilbert, 1960; Elliott, 1963)."""
+    link_bad_s: float = Field(0.3, gt=0)
+    """Mean length of a bad spell, s."""
+    link_good_s: float = Field(2.0, gt=0)
+    """Mean length of a good spell, s."""
+    battery_s: float = Field(0.0, ge=0)
+    """Endurance at full effort, s; 0: the battery never empties."""
+    mass: float = Field(0.0, ge=0, lt=1)
+    """Each robot's mass differs by up to this share; so do the next four."""
+    inertia: float = Field(0.0, ge=0, lt=1)
+    """Moments of inertia."""
+    drag: float = Field(0.0, ge=0, lt=1)
+    """Rotor drag."""
+    motor_lag: float = Field(0.0, ge=0, lt=1)
+    """Time constant of the rotors."""
+    motor_gain: float = Field(0.0, ge=0, lt=1)
+    """Gain of each single motor."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether a robot's own state differs from the truth."""
+        sizes = (self.position_noise, self.velocity_noise, self.yaw_noise, self.sensor_delay_s)
+        return any(size > 0 for size in sizes)
+
+
+class Actuation:
+    """Motors, air and batteries of E teams, between a decision and the physics."""
+
+    def __init__(self, config: Disturbances, blocks: Blocks, tick: float) -> None:
+        """Args: the config, the bodies, and the time between decisions (s)."""
+        self._config, self._blocks, self._tick = config, blocks, tick
+        shape = (blocks.n_envs, blocks.n_robots)
+        self.charge = np.ones(shape)
+        self.wind = np.zeros((blocks.n_envs, 3))
+        self._mean = np.zeros((blocks.n_envs, 3))
+        self._spread = np.ones((*shape, MOTORS))
+        self._held = np.zeros((*shape, MOTORS))
+        self._plain = True  # the blocks hold unit gains
+
+    def reset(self, keys: Keys, chosen: Bool) -> None:
+        """Draw an episode's bodies and weather.
+
+        Args:
+            keys: (E) of the episodes.
+            chosen: (E) teams that start anew.
+        """
+        config, blocks = self._config, self._blocks
+        self.charge[chosen] = 1.0
+        self._held[chosen] = 0.0
+        bearing = uniform(mix(keys, WIND), (1,), -np.pi, np.pi)[:, 0]
+        mean = config.wind * np.stack([np.cos(bearing), np.sin(bearing), 0 * bearing], axis=-1)
+        self._mean = np.where(chosen[:, None], mean, self._mean)
+        self.wind = np.where(chosen[:, None], self._mean, self.wind)
+        draws = uniform(mix(keys, FACTORS), (blocks.n_robots, 4 + MOTORS), -1.0, 1.0)
+        use = chosen[:, None, None]
+        self._spread = np.where(use, 1.0 + config.motor_gain * draws[..., 4:], self._spread)
+        if max(config.mass, config.inertia, config.drag, config.motor_lag) > 0:
+            self._set_factors(draws, use)
+
+    def _set_factors(self, draws: Float, use: Bool) -> None:
+        config, blocks = self._config, self._blocks
+        size = np.array([config.mass, config.inertia, config.drag])
+        factors = 1.0 + size * draws[..., :3]
+        blocks.put(Row.MASS, np.where(use, factors, blocks.get(Row.MASS, 3)))
+        if isinstance(blocks.model, QuadModel):
+            lag = blocks.model.motor_lag * (1.0 + config.motor_lag * draws[..., 3])
+            blocks.put(Row.BLEND, np.where(use[..., 0], blend_of(lag), blocks.get(Row.BLEND)))
+
+    def apply(self, effects: Effects, effort: Float, keys: Keys) -> None:
+        """Write gains, stuck motors and wind for the next decision.
+
+        Args:
+            effects: faults that act.
+            effort: (E, N) in [0, 1], of the last decision; drains the battery.
+            keys: (E) of episode and step.
+        """
+        config, blocks = self._config, self._blocks
+        gain: Float | float = self._spread
+        plain = config.motor_gain == 0 and effects.gain is None and effects.stuck is None
+        if effects.gain is not None:
+            gain = gain * effects.gain
+        if config.battery_s > 0:
+            self.charge -= self._tick * (0.3 + 0.7 * effort) / config.battery_s
+            self.charge = np.maximum(self.charge, 0.0)
+            left = np.minimum(self.charge / RESERVE, 1.0)
+            gain, plain = gain * (EMPTY + (1 - EMPTY) * left)[..., None], False
+        if not plain or not self._plain:
+            self._write_motors(np.asarray(gain), effects.stuck)
+            self._plain = plain
+        if config.gust > 0 or config.wind > 0:
+            keep = np.exp(-self._tick / config.gust_s)
+            kick = config.gust * np.sqrt(1 - keep**2) * normal(mix(keys, GUST), (3,))
+            self.wind = self._mean + keep * (self.wind - self._mean) + kick
+            robots = (blocks.n_envs, blocks.n_robots, 3)
+            blocks.put(Row.WIND, np.broadcast_to(self.wind[:, None], robots))
+
+    def _write_motors(self, gain: Float, stuck: Bool | None) -> None:
+        """A stuck motor ignores its command and keeps the last thrust or wheel speed."""
+        blocks = self._blocks
+        bias = np.zeros_like(gain)
+        if stuck is not None:
+            now = blocks.get(MOTOR_ROWS[isinstance(blocks.model, QuadModel)], MOTORS)
+            self._held = np.where(stuck & (self._held == 0.0), now, np.where(stuck, self._held, 0))
+            gain, bias = np.where(stuck, 0.0, gain), self._held
+        blocks.put(Row.GAIN, gain)
+        blocks.put(Row.BIAS, bias)
+
+
+class OwnState:
+    """What robots measure of themselves: late, noisy, off, stuck, or not at all."""
+
+    def __init__(self, config: Disturbances, tick: float) -> None:
+        """Args: the config and the time between decisions (s)."""
+        self._config = config
+        self._late = round(config.sensor_delay_s / tick)
+        self._past: list[Kinematics] = []
+        self._kept: Kinematics | None = None
+
+    def reset(self, now: Kinematics, chosen: Bool) -> None:
+        """Forget the past of the chosen (E) teams."""
+        self._past = [blend(now, past, chosen) for past in self._past]
+        self._kept = now if self._kept is None else blend(now, self._kept, chosen)
+
+    def measure(
+        self, now: Kinematics, effects: Effects, keys: Keys, keep: bool = True
+    ) -> Kinematics:
+        """(E, N) own states.
+
+        Args:
+            now: truth; arrays of its own.
+            effects: faults that act.
+            keys: (E) of episode and step.
+            keep: remember it, as a step does; a reset of some teams does not.
+        """
+        config, out = self._config, now
+        if self._late and keep:
+            self._past = [*self._past, now][-self._late - 1 :]
+            out = self._past[0]
+        faulty = [effects.bias.any(), effects.noise.any(), effects.frozen.any()]
+        if not (config.measured or any(faulty) or effects.blind.any()):
+            self._kept = now if keep else self._kept
+            return now
+        position, velocity, yaw = out.position.copy(), out.velocity.copy(), out.yaw.copy()
+        shape = yaw.shape[1:]
+        spread = np.hypot(config.position_noise, effects.noise)[..., None]
+        noise = normal(mix(keys, MEASURE), (*shape, 7))
+        position += spread * noise[..., :3]
+        position[..., :2] += effects.bias
+        velocity += config.velocity_noise * noise[..., 3:6]
+        yaw += config.yaw_noise * noise[..., 6]
+        measured = Kinematics(position, velocity, yaw, out.yaw_rate.copy())
+        if self._kept is not None:
+            measured = blend(self._kept, measured, effects.frozen)
+        self._kept = measured if keep else self._kept
+        if effects.blind.any():
+            nan = np.full_like(position, np.nan)
+            gone = Kinematics(nan, nan, nan[..., 0], nan[..., 0])
+            return blend(gone, measured, effects.blind)
+        return measured
+
+
+def blend(new: Kinematics, old: Kinematics, chosen: Bool) -> Kinematics:
+    """`new` where chosen (E) or (E, N), else `old`."""
+    pick = chosen if chosen.ndim == new.yaw.ndim else chosen[:, None]
+    return Kinematics(
+        np.where(pick[..., None], new.position, old.position),
+        np.where(pick[..., None], new.velocity, old.velocity),
+        np.where(pick, new.yaw, old.yaw),
+        np.where(pick, new.yaw_rate, old.yaw_rate),
+    )

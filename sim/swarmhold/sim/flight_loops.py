@@ -1,0 +1,181 @@
+"""Step, judgement and new starts of `FlightSim` in one compiled loop per team (numba)."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from swarmhold.sim.arithmetic import FAST
+from swarmhold.sim.loops import (
+    ATTITUDE,
+    BLOCK,
+    COMMAND,
+    MOTOR,
+    SPIN,
+    VELOCITY,
+    W,
+    Z,
+    quad_loop,
+)
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+
+@numba.njit(forceinline=True)
+def _mixed(state, part):
+    """One round of `swarmhold.sim.noise.mix`."""
+    state = (state ^ np.uint64(part)) + _GOLDEN
+    state = (state ^ (state >> _S30)) * _M1
+    state = (state ^ (state >> _S27)) * _M2
+    return state ^ (state >> _S31)
+
+
+@numba.njit(forceinline=True)
+def _share(key, index):
+    """Number `index` of `swarmhold.sim.noise.uniform` in [0, 1)."""
+    bits = _mixed(_mixed(np.uint64(0), key), index)
+    return float(bits >> _S11) * 2.0**-53
+
+
+@numba.njit(fastmath=FAST, error_model="numpy")
+def flight_step(d, action, steps, c, teams, n, *rest):
+    """Command, physics and judgement; arguments as in `judge`."""
+    hover = rest[8 + 1]
+    for e in range(action.shape[0]):
+        j = (e // teams) * BLOCK + (e % teams) * n
+        for k in range(n):
+            for m in range(4):
+                a = action[e, k, m]
+                a = a if a == a else c.zero
+                a = min(max(a, -c.one), c.one)
+                d[j + k + COMMAND + m * W] = hover * (c.one + a)
+    quad_loop(d, steps, True, True, c)
+    judge(d, teams, n, *rest)
+
+
+@numba.njit(fastmath=FAST, error_model="numpy")
+def judge(
+    d,
+    teams,
+    n,
+    goal,
+    clock,
+    episode,
+    seed,
+    limit,
+    reach_body,
+    floor,
+    reach,
+    spread,
+    hover,
+    end_on_touch,
+    auto_reset,
+    observation,
+    reward,
+    terminated,
+    truncated,
+    touched,
+):
+    """Collisions, reward, ends, new starts and observations.
+
+    Args:
+        d: flat view of the blocks.
+        teams: teams per block.
+        n: N.
+        goal: (N, 3) m.
+        clock: (E) steps of the episode, advanced.
+        episode: (E) number, advanced on a new start.
+        seed: (E).
+        limit: steps of an episode.
+        reach_body: m, distance of two bodies that touch.
+        floor: m.
+        reach: m.
+        spread: m.
+        hover: N, thrust of a rotor.
+        end_on_touch: see `FlightTask`.
+        auto_reset: start anew at once.
+        observation: (E, N, ...) filled, like the rest.
+        reward: (E, N).
+        terminated: (E).
+        truncated: (E).
+        touched: (E, N).
+    """
+    for e in range(clock.size):
+        o = (e // teams) * BLOCK + (e % teams) * n
+        clock[e] += 1
+        ended = _team(d, o, n, goal, reach_body, floor, reach, end_on_touch, reward[e], touched[e])
+        terminated[e] = ended
+        truncated[e] = (not ended) and clock[e] >= limit
+        if auto_reset and (ended or truncated[e]):
+            episode[e] += 1
+            clock[e] = 0
+            _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
+        _look(d, o, n, goal, hover, observation[e])
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
+def _team(d, o, n, goal, reach_body, floor, reach, end_on_touch, reward, touched):
+    for k in range(n):
+        touched[k] = d[o + k + Z] < floor
+    for k in range(n):
+        x, y, z = d[o + k], d[o + k + W], d[o + k + Z]
+        for m in range(k + 1, n):
+            dx, dy, dz = d[o + m] - x, d[o + m + W] - y, d[o + m + Z] - z
+            if dx * dx + dy * dy + dz * dz < reach_body * reach_body:
+                touched[k] = True
+                touched[m] = True
+    ended = False
+    for k in range(n):
+        j = o + k
+        dx, dy, dz = goal[k, 0] - d[j], goal[k, 1] - d[j + W], goal[k, 2] - d[j + Z]
+        vx, vy, vz = d[j + VELOCITY], d[j + VELOCITY + W], d[j + VELOCITY + 2 * W]
+        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+        pace = math.sqrt(vx * vx + vy * vy + vz * vz)
+        reward[k] = -distance - 0.05 * pace - touched[k]
+        if not distance <= reach or (end_on_touch and touched[k]):
+            ended = True
+    return ended
+
+
+@numba.njit(error_model="numpy")
+def _respawn(d, o, n, goal, seed, episode, env, spread, hover):
+    key = _mixed(_mixed(_mixed(np.uint64(0), seed), episode), env)
+    for k in range(n):
+        j = o + k
+        for axis in range(3):
+            share = _share(key, 3 * k + axis)
+            d[j + axis * W] = goal[k, axis] + (-spread + (spread - -spread) * share)
+        for row in range(10):
+            d[j + ATTITUDE + row * W] = 0.0
+        d[j + ATTITUDE + 3 * W] = 1.0
+        for m in range(4):
+            d[j + MOTOR + m * W] = hover
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
+def _look(d, o, n, goal, hover, out):
+    per_hover = 1 / hover
+    for k in range(n):
+        j, row = o + k, out[k]
+        x, y, z = d[j], d[j + W], d[j + Z]
+        vx, vy, vz = d[j + VELOCITY], d[j + VELOCITY + W], d[j + VELOCITY + 2 * W]
+        row[0], row[1], row[2] = goal[k, 0] - x, goal[k, 1] - y, goal[k, 2] - z
+        for m in range(4):
+            row[3 + m] = d[j + ATTITUDE + m * W]
+            row[13 + m] = d[j + MOTOR + m * W] * per_hover
+        row[7], row[8], row[9] = vx, vy, vz
+        for m in range(3):
+            row[10 + m] = d[j + SPIN + m * W]
+        at = 17
+        for m in range(n):
+            if m != k:
+                i = o + m
+                row[at], row[at + 1], row[at + 2] = d[i] - x, d[i + W] - y, d[i + Z] - z
+                row[at + 3] = d[i + VELOCITY] - vx
+                row[at + 4] = d[i + VELOCITY + W] - vy
+                row[at + 5] = d[i + VELOCITY + 2 * W] - vz
+                at += 6
