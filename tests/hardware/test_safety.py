@@ -77,7 +77,7 @@ def test_random_driving_never_leaves_the_geofence(robot):
             if k % 40 == 0:
                 wish = rng.uniform(-2, 2, 2) * np.asarray(spec.action_bound)
             out, _ = guard(robot, wish, position, yaw)
-            if robot == "epuck":
+            if spec.drives:
                 step, turn = np.array([out[0], 0.0]), out[1]
             else:
                 step, turn = out, 0.0

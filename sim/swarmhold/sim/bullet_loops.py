@@ -14,6 +14,9 @@ from typing import Any
 import numba
 import numpy as np
 
+from swarmhold.sim.flight_loops import store
+from swarmhold.sim.loops import BLOCK, spin_up
+
 
 def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNamespace:
     """Compile the loops for a loaded library.
@@ -98,6 +101,24 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
         return out
 
     @numba.njit
+    def hop(client, ids, offset, d, teams, n, steps, values, places, c):
+        """Motors, forces, steps and states of quadrotors in the blocks, all in one go."""
+        for _ in range(steps):
+            for first in range(0, len(ids), group):
+                last = min(first + group, len(ids))
+                size = last - first
+                for k in range(size):
+                    b = first + k
+                    j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+                    lift, tx, ty, tz = spin_up(d, j, c)
+                    values[3 * k], values[3 * k + 1], values[3 * k + 2] = tx, ty, tz
+                    values[3 * (size + k)], values[3 * (size + k) + 1] = 0.0, 0.0
+                    values[3 * (size + k) + 2] = lift
+                send(client, ids, first, last, values, places, link)
+            submit(client, new_step(client))
+        store(d, teams, n, read(client, ids, offset))
+
+    @numba.njit
     def teleport(client, ids, rows, state, offset):
         speed, spin = np.zeros(3), np.zeros(3)
         for k in rows:
@@ -112,7 +133,7 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
             set_spin(command, spin.ctypes.data)
             submit(client, command)
 
-    return SimpleNamespace(step=step, fly=fly, read=read, teleport=teleport)
+    return SimpleNamespace(step=step, fly=fly, hop=hop, read=read, teleport=teleport)
 
 
 @numba.extending.intrinsic

@@ -142,6 +142,7 @@ class NativeServer(BulletServer):
         c["PhysicsParameterSetDeterministicOverlappingPairs"](command, 1)
         self._submit(command)
         self._bodies_array = np.zeros(0, np.int32)
+        self._values, self._places = np.zeros(6 * GROUP), np.zeros(6 * GROUP)
 
     def _plane(self) -> int:
         normal = np.array([0.0, 0.0, 1.0])
@@ -247,6 +248,13 @@ class NativeServer(BulletServer):
             self._ids,
             np.ascontiguousarray(thrust, float),
             np.ascontiguousarray(torque, float),
+        )
+
+    def hop(self, blocks: Any, steps: int) -> None:
+        """Steps of quadrotors whose motors and states are in compiled blocks; no drag, no wind."""
+        self._c["loops"].hop(
+            *(self.client, self._ids, self.offset, blocks.data.reshape(-1)),
+            *(blocks.teams, blocks.n_robots, steps, self._values, self._places, blocks.constants),
         )
 
     def read(self) -> Float:

@@ -9,6 +9,7 @@ import numpy as np
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.blocks import Blocks, Row
 from swarmhold.sim.bullet import TILT_INERTIA, BulletServer
+from swarmhold.sim.bullet_native import NativeServer
 from swarmhold.sim.robots import DriveModel
 
 
@@ -24,7 +25,7 @@ class BulletStepper:
         """Args: server with gravity if `open_loop`, blocks, and whether forces are known ahead."""
         self.server, self.blocks, self._open_loop = server, blocks, open_loop
         self._shape = (blocks.n_envs, blocks.n_robots)
-        self._factors = np.ones((*self._shape, 2))
+        self._factors, self._randomised = np.ones((*self._shape, 2)), False
         c = blocks.constants
         if not isinstance(blocks.model, DriveModel):
             lever, swirl = float(c.lever), float(c.swirl)
@@ -39,16 +40,21 @@ class BulletStepper:
 
     def push(self, chosen: Bool | None = None) -> None:
         """Teleport the teams (E), or all, to where the blocks have them."""
+        factors = self.blocks.data[:, Row.MASS : Row.INERTIA + 1]
+        self._randomised |= bool((factors != 1.0).any())
         rows = None if chosen is None else np.repeat(chosen, self._shape[1])
         self.server.teleport(self.blocks.get(0, 13).reshape(-1, 13), rows)
 
     def advance(self, steps: int) -> None:
         """Move on, and bring the states back into the blocks."""
-        self._sync_inertia()
+        if self._randomised:
+            self._sync_inertia()
         if self._open_loop:
-            thrust, torque = self._plan(steps)
-            self.server.fly(thrust, torque)
-            self._pull()
+            if isinstance(self.server, NativeServer) and self.blocks.compiled:
+                self.server.hop(self.blocks, steps)
+            else:
+                self.server.fly(*self._plan(steps))
+                self._pull()
             return
         quad = not isinstance(self.blocks.model, DriveModel)
         for _ in range(steps):
@@ -62,11 +68,27 @@ class BulletStepper:
             self._pull()
 
     def _pull(self) -> None:
-        self.blocks.put(0, self.server.read().reshape(*self._shape, 13))
+        state = self.server.read()
+        if self.blocks.compiled:
+            from swarmhold.sim.flight_loops import store
+
+            store(self.blocks.data.reshape(-1), self.blocks.teams, self._shape[1], state)
+        else:
+            self.blocks.put(0, state.reshape(*self._shape, 13))
 
     def _plan(self, steps: int) -> tuple[Float, Float]:
         """Thrust (S, B) N and body torque (S, B, 3) N m: the motors' lag in closed form."""
         blocks = self.blocks
+        if blocks.compiled:
+            from swarmhold.sim.flight_loops import plan
+
+            bodies = self._shape[0] * self._shape[1]
+            thrust, torque = np.empty((steps, bodies)), np.empty((steps, bodies, 3))
+            plan(
+                *(blocks.data.reshape(-1), blocks.teams, self._shape[1], thrust, torque),
+                blocks.constants,
+            )
+            return thrust, torque
         rows = blocks.get(Row.MOTOR, Row.BLEND + 1 - Row.MOTOR).reshape(-1, 23)
         motor, command, gain, bias = rows[:, :4], rows[:, 4:8], rows[:, 8:12], rows[:, 12:16]
         goal = gain * np.clip(command, 0.0, float(blocks.constants.rotor_max)) + bias

@@ -15,12 +15,16 @@ import numpy as np
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.arithmetic import numba
 from swarmhold.sim.blocks import STATE, Blocks, Row
 from swarmhold.sim.disturb import Actuation, Disturbances
 from swarmhold.sim.faults import FaultStage, Plan
 from swarmhold.sim.flight_rows import evaluate_rows, respawn_rows
 from swarmhold.sim.noise import mix
 from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, QuadModel, model_of
+
+if numba is not None:
+    from swarmhold.sim.flight_loops import command, judge
 
 BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native", "mixed")
 CONTROL_HZ = 48.0
@@ -118,7 +122,7 @@ class FlightSim:
         self._episode = np.zeros(n_envs, np.int64)
         self._seed = np.full(n_envs, seed, np.int64)
         self._hover = model.mass * GRAVITY / 4
-        self._command = np.zeros((*shape, 4), real)
+        self._flat = self.blocks.data.reshape(-1)
         self.faults = FaultStage(*shape)
         self._weather = disturbances is not None and disturbances != Disturbances()
         self.actuation = Actuation(disturbances or Disturbances(), self.blocks, 1 / CONTROL_HZ)
@@ -191,22 +195,26 @@ class FlightSim:
         Returns:
             Buffers observation, reward, terminated, truncated; overwritten by the next step.
         """
+        self.move(action)
+        self._judge()
+        return self.observation, self.reward, self.terminated, self.truncated
+
+    def move(self, action: Float) -> None:
+        """The physics alone: 1/48 s, states are up to date, nothing is judged or observed."""
         if self._weather or self.faults.kinds:
             self._disturb()
-        if self._bodies is None and self.blocks.compiled:
-            from swarmhold.sim.flight_loops import flight_step
-
-            self._fused(flight_step, action)
+        blocks = self.blocks
+        if blocks.compiled:
+            action = np.ascontiguousarray(action, blocks.dtype)
+            hover = blocks.dtype.type(self._hover)
+            command(self._flat, action, blocks.teams, self.n_drones, hover, blocks.constants)
         else:
-            np.copyto(self._command, np.nan_to_num(action, posinf=0.0, neginf=0.0))
-            np.clip(self._command, -1.0, 1.0, out=self._command)
-            self.blocks.put(Row.COMMAND, self._hover * (1.0 + self._command))
-            if self._bodies is None:
-                self.blocks.advance(SUBSTEPS)
-            else:
-                self._bodies.advance(SUBSTEPS)
-            self._judge()
-        return self.observation, self.reward, self.terminated, self.truncated
+            clipped = np.clip(np.nan_to_num(action, posinf=0.0, neginf=0.0), -1.0, 1.0)
+            blocks.put(Row.COMMAND, blocks.dtype.type(self._hover) * (1 + clipped))
+        if self._bodies is None:
+            blocks.advance(SUBSTEPS)
+        else:
+            self._bodies.advance(SUBSTEPS)
 
     def _disturb(self) -> None:
         now = self._clock / CONTROL_HZ
@@ -217,9 +225,7 @@ class FlightSim:
     def _judge(self) -> None:
         """Collisions, reward and ends; then new episodes where they are due."""
         if self.blocks.compiled:
-            from swarmhold.sim.flight_loops import judge
-
-            self._fused(judge, None)
+            self._judge_compiled()
             self._follow()
             return
         self._clock += 1
@@ -237,20 +243,15 @@ class FlightSim:
         if self._bodies is not None and self.auto_reset and done.any():
             self._bodies.push(done)
 
-    def _fused(self, loop: Any, action: Float | None) -> None:
+    def _judge_compiled(self) -> None:
         blocks, task, real = self.blocks, self.task, self.blocks.dtype.type
-        options = (
-            *(blocks.teams, self.n_drones, self.goal, self._clock, self._episode, self._seed),
-            *(self.limit, real(2 * self.model.radius), real(task.floor), real(task.reach)),
+        judge(
+            *(self._flat, blocks.teams, self.n_drones, self.goal),
+            *(self._clock, self._episode, self._seed, self.limit),
+            *(real(2 * self.model.radius), real(task.floor), real(task.reach)),
             *(real(task.spread), real(self._hover), task.end_on_touch, self.auto_reset),
             *(self.observation, self.reward, self.terminated, self.truncated, self.touched),
         )
-        flat = blocks.data.reshape(-1)
-        if action is None:
-            loop(flat, *options)
-        else:
-            action = np.ascontiguousarray(action, real)
-            loop(flat, action, SUBSTEPS, blocks.constants, *options)
 
     def _observe(self) -> None:
         evaluate_rows(self, judge=False)

@@ -17,7 +17,7 @@ from swarmhold.sim.loops import (
     VELOCITY,
     W,
     Z,
-    quad_loop,
+    spin_up,
 )
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -42,9 +42,8 @@ def _share(key, index):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
-def flight_step(d, action, steps, c, teams, n, *rest):
-    """Command, physics and judgement; arguments as in `judge`."""
-    hover = rest[8 + 1]
+def command(d, action, teams, n, hover, c):
+    """Write actions (E, N, 4) into the blocks as rotor thrusts; what is no number hovers."""
     for e in range(action.shape[0]):
         j = (e // teams) * BLOCK + (e % teams) * n
         for k in range(n):
@@ -53,8 +52,26 @@ def flight_step(d, action, steps, c, teams, n, *rest):
                 a = a if a == a else c.zero
                 a = min(max(a, -c.one), c.one)
                 d[j + k + COMMAND + m * W] = hover * (c.one + a)
-    quad_loop(d, steps, True, True, c)
-    judge(d, teams, n, *rest)
+
+
+@numba.njit(fastmath=FAST, error_model="numpy")
+def plan(d, teams, n, thrust, torque, c):
+    """Motors' lag over S steps; thrust (S, B) N and body torque (S, B, 3) N m are filled."""
+    for b in range(thrust.shape[1]):
+        j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+        for s in range(thrust.shape[0]):
+            lift, tx, ty, tz = spin_up(d, j, c)
+            thrust[s, b] = lift
+            torque[s, b, 0], torque[s, b, 1], torque[s, b, 2] = tx, ty, tz
+
+
+@numba.njit(fastmath=FAST, error_model="numpy")
+def store(d, teams, n, state):
+    """Put states (B, 13) into the blocks."""
+    for b in range(state.shape[0]):
+        j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+        for row in range(13):
+            d[j + row * W] = state[b, row]
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")

@@ -136,6 +136,15 @@ def _motion_block(d, o, c):
         d[k], d[k + W], d[k + 2 * W] = wx, wy, wz
 
 
+@numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
+def spin_up(d, j, c):
+    """One step of the rotors of one body: thrust (N) and body torque (3, N m) that follow."""
+    u = four(d, j + COMMAND)
+    f = _rotors(*u, *four(d, j + MOTOR), *four(d, j + GAIN), *four(d, j + BIAS), d[j + BLEND], c)
+    d[j + MOTOR], d[j + MOTOR + W], d[j + MOTOR + 2 * W], d[j + MOTOR + 3 * W] = f
+    return _wrench(*f, c)
+
+
 @numba.njit(fastmath=FAST, error_model="numpy")
 def drive_loop(d, steps, move, c):
     """Advance every block of ground robots; arguments as in `quad_loop`."""
