@@ -1,0 +1,1 @@
+"""The Robotarium's ground robots: unicycles behind a robust barrier filter, compiled."""
