@@ -21,8 +21,8 @@ where s = l omega, R the wheel radius, room = max(|f|, |g| / SLANT) and SLANT = 
 
 Pairs further apart than REACH are left out. That changes nothing: within the wheel limits the left
 side is at least -SPEED_LIMIT (room_i + room_j), and room <= |n|, so the pair's constraint holds for
-every w when gamma h^3 / 2 >= 2 (SPEED_LIMIT + d R) |n|; h^3 / |n| grows with |n|, so this holds from
-one distance on, which is REACH. Robots in no common chain of nearer pairs are separate problems.
+every w when gamma h^3 / 2 >= 2 (SPEED_LIMIT + d R) |n|; h^3 / |n| grows with |n|, so that is
+so from one distance on, REACH. Robots in no common chain of nearer pairs are separate problems.
 
 Without numba the same functions run as plain Python.
 """
@@ -33,10 +33,7 @@ import math
 
 import numpy as np
 
-try:
-    import numba
-except ImportError:  # the same formulas, slow; `engine` then does in rows of numpy what it can
-    numba = None
+from swarmhold.sim.ground.solver import TOLERANCE, compiled, nearest
 
 WHEEL_RADIUS = 0.016  # m
 AXLE = 0.105  # m, between the wheels
@@ -48,11 +45,7 @@ GAMMA = 150.0  # 1/(m^4 s)
 DISTURBANCE = 5.0  # rad/s, d: wheel speed error guarded against
 COMMAND_LIMIT = 10.0  # m/s of v and l omega: wishes beyond are cut, fifty times what wheels can do
 SLANT = AXLE / (2.0 * PROJECTION)
-TOLERANCE = 1e-10  # m/s by which a constraint may be missed
-PARALLEL = 1e-20  # squared sine below which a row counts as a combination of the active ones
-
-# Everything but the assumption that there are no NaN and no infinities.
-FAST = {"contract", "reassoc", "nsz", "arcp"}
+NONE, SEVERAL = -1, -2
 
 Workspace = tuple[np.ndarray, ...]
 
@@ -73,34 +66,18 @@ def _reach() -> float:
 REACH = _reach()
 
 
-def compiled(fast: bool = True, **options):
-    """Decorator: compile where numba is installed; `fast` lets sums be reordered."""
-
-    def wrap(function):
-        if numba is None:
-            return function
-        chosen = {"error_model": "numpy", "fastmath": FAST if fast else False, **options}
-        try:
-            return numba.njit(**chosen)(function)
-        except RuntimeError:  # no folder in which compiled code could be kept
-            return numba.njit(**{**chosen, "cache": False})(function)
-
-    return wrap
-
-
 def workspace(n_robots: int) -> Workspace:
-    """Scratch arrays for a team of N: state, pairs, clusters, and the solver's own."""
+    """Scratch arrays of `solve_team` for N robots: pairs, clusters, a problem, the solver's own."""
     n, pairs = n_robots, n_robots * (n_robots - 1) // 2
     rows, size = pairs + 4 * n, 2 * n
-    state = tuple(np.zeros((n, 2)) for _ in range(5))  # place, heading, wish, safe, guarded point
     found = (np.zeros((pairs, 2), np.int64), np.zeros((pairs, 5)), np.zeros(pairs, bool))
-    cluster = (np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, bool))
+    cluster = tuple(np.zeros(n, np.int64) for _ in range(3))  # root, slot, its only broken pair
     problem = (np.zeros((rows, 2), np.int64), np.zeros((rows, 5)), np.zeros(rows, bool))
     solver = (np.zeros((size, size)), np.zeros((size, size)), np.zeros((5, size)))
-    return (*state, *found, *cluster, *problem, *solver, np.zeros(size, np.int64))
+    return (*found, *cluster, *problem, *solver, np.zeros(size, np.int64))
 
 
-@compiled()
+@compiled(forceinline=True)
 def into_limits(v, s):
     """The nearest (v, s) that both wheels can do: |v| + SLANT |s| <= SPEED_LIMIT (m/s)."""
     a, b = abs(v), abs(s)
@@ -116,52 +93,77 @@ def into_limits(v, s):
     return math.copysign(a, v), math.copysign(b, s)
 
 
-@compiled()
-def _near_pairs(place, heading, present, safe, tip, pair, row, broken):
-    """Constraints of near pairs, scaled to unit rows; returns how many and whether any is broken.
+@compiled(forceinline=True)
+def _pair(tip, heading, i, j):
+    """A pair's constraint: f_i, g_i, f_j, g_j, right side and squared distance."""
+    dx, dy = tip[i, 0] - tip[j, 0], tip[i, 1] - tip[j, 1]
+    fi, gi = dx * heading[i, 0] + dy * heading[i, 1], dy * heading[i, 0] - dx * heading[i, 1]
+    fj, gj = dx * heading[j, 0] + dy * heading[j, 1], dy * heading[j, 0] - dx * heading[j, 1]
+    square = dx * dx + dy * dy
+    room = max(abs(fi), abs(gi) / SLANT) + max(abs(fj), abs(gj) / SLANT)
+    h = square - SAFETY_RADIUS * SAFETY_RADIUS
+    least = DISTURBANCE * WHEEL_RADIUS * room - 0.5 * GAMMA * h * h * h
+    return fi, gi, fj, gj, least, square
 
-    Each row is (f_i, g_i, -f_j, -g_j, right side), judged at `safe` (N, 2).
+
+@compiled(forceinline=True)
+def _miss(terms, safe, i, j):
+    """By how much (m/s, unit row) a pair's constraint is missed at `safe`, and the row's scale."""
+    fi, gi, fj, gj, least, square = terms
+    rate = fi * safe[i, 0] + gi * safe[i, 1] - fj * safe[j, 0] - gj * safe[j, 1]
+    unit = 1.0 / max(math.sqrt(2.0 * square), 1e-9)
+    return (least - rate) * unit, unit
+
+
+@compiled(forceinline=True)
+def limits_suffice(place, heading, present, wish, safe, tip):
+    """Write the wishes brought into the wheel limits; whether no pair's constraint is missed.
+
+    Arguments as for `solve_team`, and place (N, 2), m, the axles' middles; writes `safe` and `tip`.
     """
-    n, count, amiss = place.shape[0], 0, False
+    n, fine = place.shape[0], True
     for i in range(n):
+        safe[i, 0], safe[i, 1] = into_limits(wish[i, 0], wish[i, 1])
+        if not present[i]:
+            safe[i, 0], safe[i, 1] = 0.0, 0.0
         tip[i, 0] = place[i, 0] + PROJECTION * heading[i, 0]
         tip[i, 1] = place[i, 1] + PROJECTION * heading[i, 1]
     for i in range(n - 1):
-        if not present[i]:
-            continue
         for j in range(i + 1, n):
             dx, dy = tip[i, 0] - tip[j, 0], tip[i, 1] - tip[j, 1]
-            square = dx * dx + dy * dy
-            if square >= REACH * REACH or not present[j]:
-                continue
-            fi, gi = (
-                dx * heading[i, 0] + dy * heading[i, 1],
-                dy * heading[i, 0] - dx * heading[i, 1],
-            )
-            fj, gj = (
-                dx * heading[j, 0] + dy * heading[j, 1],
-                dy * heading[j, 0] - dx * heading[j, 1],
-            )
-            room = max(abs(fi), abs(gi) / SLANT) + max(abs(fj), abs(gj) / SLANT)
-            h = square - SAFETY_RADIUS * SAFETY_RADIUS
-            least = DISTURBANCE * WHEEL_RADIUS * room - 0.5 * GAMMA * h * h * h
-            rate = fi * safe[i, 0] + gi * safe[i, 1] - fj * safe[j, 0] - gj * safe[j, 1]
-            unit = 1.0 / max(math.sqrt(2.0 * square), 1e-9)
-            pair[count, 0], pair[count, 1] = i, j
-            row[count, 0], row[count, 1] = fi * unit, gi * unit
-            row[count, 2], row[count, 3], row[count, 4] = -fj * unit, -gj * unit, least * unit
-            broken[count] = (rate - least) * unit < -TOLERANCE
-            amiss = amiss or broken[count]
-            count += 1
-    return count, amiss
+            if dx * dx + dy * dy < REACH * REACH and present[i] and present[j]:
+                missed, _ = _miss(_pair(tip, heading, i, j), safe, i, j)
+                fine = fine and missed <= TOLERANCE
+    return fine
 
 
 @compiled()
-def _label(n, count, pair, broken, root, dirty):
-    """Clusters of robots joined by near pairs: root (N,), and which roots hold a broken pair."""
+def _near_pairs(heading, present, safe, tip, pair, row, broken):
+    """How many near pairs there are; their unit rows (f_i, g_i, -f_j, -g_j, right side)."""
+    n, count = tip.shape[0], 0
+    for i in range(n - 1):
+        for j in range(i + 1, n):
+            terms = _pair(tip, heading, i, j)
+            if terms[5] < REACH * REACH and present[i] and present[j]:
+                missed, unit = _miss(terms, safe, i, j)
+                pair[count, 0], pair[count, 1] = i, j
+                row[count, 0], row[count, 1] = terms[0] * unit, terms[1] * unit
+                row[count, 2], row[count, 3] = -terms[2] * unit, -terms[3] * unit
+                row[count, 4] = terms[4] * unit
+                broken[count] = missed > TOLERANCE
+                count += 1
+    return count
+
+
+@compiled()
+def _label(n, count, pair, broken, root, only):
+    """Clusters of robots joined by near pairs: root (N,).
+
+    And by root the number of its one broken pair in `only`; NONE or SEVERAL if it is not one.
+    """
     for i in range(n):
         root[i] = i
-        dirty[i] = False
+        only[i] = NONE
     for k in range(count):
         a, b = pair[k, 0], pair[k, 1]
         while root[a] != a:
@@ -173,124 +175,66 @@ def _label(n, count, pair, broken, root, dirty):
         root[i] = root[root[i]]
     for k in range(count):
         if broken[k]:
-            dirty[root[pair[k, 0]]] = True
+            first = root[pair[k, 0]]
+            only[first] = k if only[first] == NONE else SEVERAL
 
 
 @compiled(fast=False)
-def _turn_rows(matrix, k, cosine, sine, first, last):
-    """Rotate rows k and k+1 of a matrix into each other, columns first to last."""
-    for t in range(first, last):
-        a, b = matrix[k, t], matrix[k + 1, t]
-        matrix[k, t] = cosine * a + sine * b
-        matrix[k + 1, t] = cosine * b - sine * a
+def _pushed(v, s, a, b, push):
+    """(v, s) pushed along (a, b) and brought into the limits, and what that does along (a, b).
 
-
-@compiled(fast=False)
-def _directions(size, active, who, row, basis, triangle, scratch):
-    """Ways to meet one more row: step in z, change of the multipliers; returns the step's rate."""
-    part, step, dual = scratch[1], scratch[2], scratch[3]
-    i, j, free = 2 * who[0], 2 * who[1], 0.0
-    for k in range(size):
-        along = row[0] * basis[k, i] + row[1] * basis[k, i + 1]
-        part[k] = along + row[2] * basis[k, j] + row[3] * basis[k, j + 1]
-        step[k] = 0.0
-    for k in range(active, size):
-        free += part[k] * part[k]
-        for t in range(size):
-            step[t] += part[k] * basis[k, t]
-    for k in range(active - 1, -1, -1):
-        rest = part[k]
-        for t in range(k + 1, active):
-            rest -= triangle[k, t] * dual[t]
-        dual[k] = rest / triangle[k, k]
-    return free
-
-
-@compiled(fast=False)
-def _take_in(size, active, basis, triangle, part):
-    """Make the row behind `part` the last active one (Givens rotations)."""
-    for k in range(size - 2, active - 1, -1):
-        if part[k + 1] != 0.0:
-            length = math.hypot(part[k], part[k + 1])
-            _turn_rows(basis, k, part[k] / length, part[k + 1] / length, 0, size)
-            part[k], part[k + 1] = length, 0.0
-    for k in range(active + 1):
-        triangle[k, active] = part[k]
-
-
-@compiled(fast=False)
-def _leave_out(size, active, at, basis, triangle, weight, member):
-    """Take row number `at` out of the active ones, of which active - 1 are left."""
-    for k in range(at, active - 1):
-        for t in range(k + 2):
-            triangle[t, k] = triangle[t, k + 1]
-        weight[k], member[k] = weight[k + 1], member[k + 1]
-    for k in range(at, active - 1):
-        length = math.hypot(triangle[k, k], triangle[k + 1, k])
-        if length > 0.0:
-            cosine, sine = triangle[k, k] / length, triangle[k + 1, k] / length
-            _turn_rows(triangle, k, cosine, sine, k, active - 1)
-            _turn_rows(basis, k, cosine, sine, 0, size)
-
-
-@compiled(fast=False)
-def _most_broken(rows, who, row, held, z):
-    """The row missed by most and its slack; (-1, 0) when all are met."""
-    pick, worst = -1, -TOLERANCE
-    for k in range(rows):
-        if not held[k]:
-            i, j = 2 * who[k, 0], 2 * who[k, 1]
-            slack = row[k, 0] * z[i] + row[k, 1] * z[i + 1] - row[k, 4]
-            slack += row[k, 2] * z[j] + row[k, 3] * z[j + 1]
-            if slack < worst:
-                pick, worst = k, slack
-    return pick, worst
-
-
-@compiled(fast=False)
-def _nearest(size, rows, who, row, held, basis, triangle, scratch, member):
-    """Move z = scratch[0] to the nearest point that meets every row; False: there is none.
-
-    The dual active-set method of Goldfarb and Idnani (Mathematical Programming 27, 1983) for an
-    identity Hessian: exact, finite. At most 4 (size + rows) rows are taken in; more counts as none.
+    Returns:
+        v, s, a v + b s and the latter's derivative by `push`.
     """
-    z, part, step, dual, weight = scratch
-    active = 0
-    basis[:size, :size] = 0.0
-    for k in range(size):
-        basis[k, k] = 1.0
-    held[:rows] = False
-    for _ in range(4 * (size + rows)):
-        pick, slack = _most_broken(rows, who, row, held, z)
-        if pick < 0:
+    x, y = v + push * a, s + push * b
+    v, s = into_limits(x, y)
+    slope = a * a + b * b
+    if v != x or s != y:  # on an edge, only what runs along it is left; in a corner, nothing
+        along = a * math.copysign(SLANT, x) - b * math.copysign(1.0, y)
+        slope = along * along / (1.0 + SLANT * SLANT) if v != 0.0 and s != 0.0 else 0.0
+    return v, s, a * v + b * s, slope
+
+
+@compiled(fast=False)
+def _solve_pair(i, j, row, wish, safe):
+    """The exact optimum under one pair's row and the wheel limits; False if not found here.
+
+    One unknown, the row's multiplier: what the row gains by it never falls and is piecewise linear,
+    so Newton's method between brackets ends on the root's own piece.
+    """
+    push, low, high = 0.0, 0.0, math.inf
+    for _ in range(30):
+        v, s, gain_i, slope_i = _pushed(wish[i, 0], wish[i, 1], row[0], row[1], push)
+        w, t, gain_j, slope_j = _pushed(wish[j, 0], wish[j, 1], row[2], row[3], push)
+        miss, slope = gain_i + gain_j - row[4], slope_i + slope_j
+        if abs(miss) < 1e-13 and slope > 1e-6:
+            safe[i, 0], safe[i, 1], safe[j, 0], safe[j, 1] = v, s, w, t
             return True
-        push = 0.0
-        while True:
-            free = _directions(size, active, who[pick], row[pick], basis, triangle, scratch)
-            full = -slack / free if free > PARALLEL else math.inf
-            partial, at = math.inf, -1
-            for k in range(active):
-                if dual[k] > 1e-12 and weight[k] < partial * dual[k]:
-                    partial, at = weight[k] / dual[k], k
-            length = min(full, partial)
-            if length == math.inf:
-                return False
-            push += length
-            for k in range(active):
-                weight[k] -= length * dual[k]
-            if free > PARALLEL:
-                slack += length * free
-                for k in range(size):
-                    z[k] += length * step[k]
-            if full <= partial:
-                break
-            held[member[at]] = False
-            _leave_out(size, active, at, basis, triangle, weight, member)
-            active -= 1
-        _take_in(size, active, basis, triangle, part)
-        weight[active], member[active], held[pick] = push, pick, True
-        active += 1
+        if miss < 0.0:
+            low = push
+        else:
+            high = push
+        push = push - miss / slope if slope > 1e-6 else math.inf
+        if not low < push < high:
+            push = 0.5 * (low + high) if high < math.inf else 2.0 * low + 0.1
+        if push > 100.0:
+            return False
     return False
+
+
+@compiled(fast=False)
+def _one_suffices(k, count, pair, row, wish, safe):
+    """Whether the optimum under pair k alone meets all other rows, and so is the cluster's own."""
+    i, j = pair[k, 0], pair[k, 1]
+    if not _solve_pair(i, j, row[k], wish, safe):
+        return False
+    for m in range(count):
+        a, b = pair[m, 0], pair[m, 1]
+        if m != k and (a in (i, j) or b in (i, j)):
+            slack = row[m, 0] * safe[a, 0] + row[m, 1] * safe[a, 1] - row[m, 4]
+            if slack + row[m, 2] * safe[b, 0] + row[m, 3] * safe[b, 1] < -TOLERANCE:
+                return False
+    return True
 
 
 @compiled(fast=False)
@@ -319,37 +263,32 @@ def _gather(first, count, pair, row, root, slot, wish, who, rows, z):
 
 
 @compiled()
-def filter_team(place, heading, present, wish, safe, work):
-    """Filter one team: `wish` (N, 2) to `safe` (N, 2), both (v, l omega) in m/s.
+def solve_team(heading, present, wish, safe, tip, work):
+    """Solve the clusters with a missed constraint, after `limits_suffice` has written `safe`.
 
     Args:
-        place: (N, 2) m, of the axles' middles.
         heading: (N, 2) cosine and sine of the yaw.
         present: (N,) others neither move nor count.
-        wish: (N, 2) within COMMAND_LIMIT.
-        safe: (N, 2) to be written.
+        wish: (N, 2) v and l omega, m/s, within COMMAND_LIMIT.
+        safe: (N, 2) likewise, corrected here.
+        tip: (N, 2) guarded points, m.
         work: `workspace(N)`.
 
     Returns:
         False if some cluster had no solution; its robots then stop.
     """
-    (_, _, _, _, tip, pair, row, broken, root, slot, dirty, who, rows, held) = work[:14]
-    basis, triangle, scratch, member = work[14:]
-    n = place.shape[0]
-    for i in range(n):
-        safe[i, 0], safe[i, 1] = 0.0, 0.0
-        if present[i]:
-            safe[i, 0], safe[i, 1] = into_limits(wish[i, 0], wish[i, 1])
-    count, amiss = _near_pairs(place, heading, present, safe, tip, pair, row, broken)
-    if not amiss:
-        return True
-    _label(n, count, pair, broken, root, dirty)
+    pair, row, broken, root, slot, only, who, rows, held, basis, triangle, scratch, member = work
+    n = heading.shape[0]
+    count = _near_pairs(heading, present, safe, tip, pair, row, broken)
+    _label(n, count, pair, broken, root, only)
     feasible, z = True, scratch[0]
     for first in range(n):
-        if root[first] != first or not dirty[first]:
+        if root[first] != first or only[first] == NONE:
+            continue
+        if only[first] >= 0 and _one_suffices(only[first], count, pair, row, wish, safe):
             continue
         size, total = _gather(first, count, pair, row, root, slot, wish, who, rows, z)
-        solved = _nearest(size, total, who, rows, held, basis, triangle, scratch, member)
+        solved = nearest(size, total, who, rows, held, basis, triangle, scratch, member)
         feasible = feasible and solved
         for i in range(n):
             if root[i] == first:

@@ -17,25 +17,27 @@ import numpy as np
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.types import Bool, Float, Int
 from swarmhold.sim.ground import barrier as law
+from swarmhold.sim.ground import solver
 from swarmhold.sim.ground.barrier import (
     COMMAND_LIMIT,
     PROJECTION,
     SLANT,
     SPEED_LIMIT,
-    compiled,
-    filter_team,
+    limits_suffice,
+    solve_team,
     workspace,
 )
+from swarmhold.sim.ground.solver import compiled
 
 TICK = 0.033  # s
 COLLISION_DIAMETER = 0.135  # m, between centres
 LINEAR_GAIN, ANGULAR_GAIN = 0.8, 3.0  # 1/s and rad/(m s), of the position controller
 TURN = 2.0 * math.pi
-# The disk cache of compiled code sees changes of this file only; this adds those of the other.
-SOURCE = zlib.crc32(Path(law.__file__).read_bytes())
+# The disk cache of compiled code sees changes of this file only; this adds the others.
+SOURCE = zlib.crc32(b"".join(Path(part.__file__).read_bytes() for part in (law, solver)))
 
 
-@compiled()
+@compiled(forceinline=True)
 def _wish(place, heading, target, to_goal, wish):
     """Nominal (v, l omega) of one team: a held command, or towards goals (N, 2)."""
     for i in range(place.shape[0]):
@@ -48,7 +50,7 @@ def _wish(place, heading, target, to_goal, wish):
         wish[i, 1] = min(max(PROJECTION * omega, -COMMAND_LIMIT), COMMAND_LIMIT)
 
 
-@compiled()
+@compiled(forceinline=True)
 def clip_wheels(v, s):
     """(v, s) with each wheel cut to its limit, as the motors do unfiltered."""
     left = min(max(v - SLANT * s, -SPEED_LIMIT), SPEED_LIMIT)
@@ -68,10 +70,10 @@ def turned(c, s, angle):
     return c * fix, s * fix
 
 
-_turned = compiled()(turned)
+_turned = compiled(forceinline=True)(turned)
 
 
-@compiled()
+@compiled(forceinline=True)
 def _move(place, heading, yaw, present, velocity):
     """One Euler step of the unicycles."""
     for i in range(place.shape[0]):
@@ -86,7 +88,7 @@ def _move(place, heading, yaw, present, velocity):
             )
 
 
-@compiled()
+@compiled(forceinline=True)
 def _judge(place, present, half_x, half_y, collided, outside):
     """Mark robots nearer than the collision diameter to another, or out of the arena."""
     n = place.shape[0]
@@ -120,44 +122,47 @@ def advance_teams(
         work: `workspace(N)`.
         key: makes stored code one with the source that it calls.
     """
-    place, heading, wish, safe = work[:4]
-    n = place.shape[0]
+    n = poses.shape[1]
+    place, heading, wish, safe, tip = [np.zeros((n, 2)) for _ in range(5)]
     for e in range(poses.shape[0]):
+        there, yaw, aim, hit, out = present[e], poses[e, :, 2], target[e], marks[0][e], marks[1][e]
         for i in range(n):
             place[i, 0], place[i, 1] = poses[e, i, 0], poses[e, i, 1]
             heading[i, 0], heading[i, 1] = math.cos(poses[e, i, 2]), math.sin(poses[e, i, 2])
         for _ in range(ticks):
-            _wish(place, heading, target[e], to_goal, wish)
+            _wish(place, heading, aim, to_goal, wish)
             if barrier:
-                if not filter_team(place, heading, present[e], wish, safe, work):
-                    relaxed[e] += 1
+                if not limits_suffice(place, heading, there, wish, safe, tip):
+                    relaxed[e] += not solve_team(heading, there, wish, safe, tip, work)
             else:
                 for i in range(n):
                     safe[i, 0], safe[i, 1] = clip_wheels(wish[i, 0], wish[i, 1])
-            _move(place, heading, poses[e, :, 2], present[e], safe)
-            _judge(place, present[e], half[0], half[1], marks[0][e], marks[1][e])
+            _move(place, heading, yaw, there, safe)
+            _judge(place, there, half[0], half[1], hit, out)
         for i in range(n):
             poses[e, i, 0], poses[e, i, 1] = place[i, 0], place[i, 1]
 
 
 @compiled(cache=True)
 def filter_teams(poses, present, command, safe, feasible, work, key=SOURCE):
-    """`filter_team` over a batch: commands (E, N, 2) in m/s and rad/s to `safe` (E, N, 2)."""
-    place, heading, wish, kept = work[:4]
+    """The filter over a batch: commands (E, N, 2) in m/s and rad/s to `safe` (E, N, 2)."""
+    n = poses.shape[1]
+    place, heading, wish, kept, tip = [np.zeros((n, 2)) for _ in range(5)]
     for e in range(poses.shape[0]):
         for i in range(place.shape[0]):
             place[i, 0], place[i, 1] = poses[e, i, 0], poses[e, i, 1]
             heading[i, 0], heading[i, 1] = math.cos(poses[e, i, 2]), math.sin(poses[e, i, 2])
         _wish(place, heading, command[e], False, wish)
-        feasible[e] = filter_team(place, heading, present[e], wish, kept, work)
+        feasible[e] = limits_suffice(place, heading, present[e], wish, kept, tip)
+        if not feasible[e]:
+            feasible[e] = solve_team(heading, present[e], wish, kept, tip, work)
         for i in range(place.shape[0]):
             safe[e, i, 0], safe[e, i, 1] = kept[i, 0], kept[i, 1] / PROJECTION
 
 
-def _broken_rows(place: Float, heading: Float, present: Bool, safe: Float) -> Bool:
+def _broken_rows(tip: Float, heading: Float, present: Bool, safe: Float) -> Bool:
     """(E,) whether a near pair breaks its constraint at `safe`; `barrier`'s formulas over rows."""
-    i, j = np.triu_indices(place.shape[1], 1)
-    tip = place + PROJECTION * heading
+    i, j = np.triu_indices(tip.shape[1], 1)
     apart = tip[:, i] - tip[:, j]
     square = np.sum(apart * apart, axis=-1)
     near = (square < law.REACH**2) & present[:, i] & present[:, j]
@@ -171,11 +176,11 @@ def _broken_rows(place: Float, heading: Float, present: Bool, safe: Float) -> Bo
     least = law.DISTURBANCE * law.WHEEL_RADIUS * room
     least = least - 0.5 * law.GAMMA * (square - law.SAFETY_RADIUS**2) ** 3
     unit = np.maximum(np.sqrt(2.0 * square), 1e-9)
-    return np.any(near & (rate - least < -law.TOLERANCE * unit), axis=1)
+    return np.any(near & (rate - least < -solver.TOLERANCE * unit), axis=1)
 
 
 def _safe_rows(place, heading, present, wish, work) -> tuple[Float, Bool]:
-    """`filter_team` over rows: the solver runs only for teams whose wheel limits do not suffice."""
+    """The filter over rows: the solver runs only for teams whose wheel limits do not suffice."""
     slant, part = np.array([1.0, SLANT]), np.abs(wish)
     over = np.maximum(part @ slant - SPEED_LIMIT, 0.0)
     part = part - over[..., None] * slant / (1.0 + SLANT**2)
@@ -183,8 +188,9 @@ def _safe_rows(place, heading, present, wish, work) -> tuple[Float, Bool]:
     part = np.where(part[..., 1:] < 0.0, [SPEED_LIMIT, 0.0], part)
     safe = np.where(present[..., None], np.copysign(part, wish), 0.0)
     feasible = np.ones(len(place), bool)
-    for e in np.flatnonzero(_broken_rows(place, heading, present, safe)):
-        feasible[e] = filter_team(place[e], heading[e], present[e], wish[e], safe[e], work)
+    tip = place + PROJECTION * heading
+    for e in np.flatnonzero(_broken_rows(tip, heading, present, safe)):
+        feasible[e] = solve_team(heading[e], present[e], wish[e], safe[e], tip[e], work)
     return safe, feasible
 
 
@@ -287,7 +293,7 @@ class Robotarium:
         self.outside = np.zeros((n_envs, n_robots), bool)
         self.relaxed = np.zeros(n_envs, np.int64)
         self._work = workspace(n_robots)
-        self._advance = advance_teams if law.numba is not None else advance_rows
+        self._advance = advance_teams if solver.numba is not None else advance_rows
 
     @property
     def present(self) -> Bool:
@@ -381,6 +387,6 @@ def filter_wheels(poses: Float, command: Float, present: Bool | None = None) -> 
     command = np.where(np.isfinite(command).all(axis=-1, keepdims=True), command, 0.0)
     there = np.ones(poses.shape[:2], bool) if present is None else np.array(present, bool)
     safe, feasible = np.zeros_like(command), np.zeros(len(poses), bool)
-    run = filter_teams if law.numba is not None else filter_rows
+    run = filter_teams if solver.numba is not None else filter_rows
     run(poses, there, command, safe, feasible, workspace(poses.shape[1]))
     return safe, feasible
