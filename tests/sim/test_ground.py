@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 
+import daqp
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -12,11 +13,6 @@ from scipy.optimize import nnls
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.sim.ground import barrier, solver
 from swarmhold.sim.ground.engine import TICK, Robotarium, filter_wheels
-
-try:
-    import quadprog
-except ImportError:
-    quadprog = None
 
 AHEAD, RADIUS, GAIN, ERROR, LIMIT = 0.05, 0.2, 150.0, 5.0, 12.5
 WHEELS = np.array([[0.008, 0.008], [-0.016 / 0.105, 0.016 / 0.105]])  # wheel speeds to (v, omega)
@@ -57,12 +53,15 @@ def exact(rows, right, wished):
     return np.linalg.solve(scale, scale @ wished - rest[:-1] / rest[-1])
 
 
-def by_quadprog(rows, right, wished):
+def by_daqp(rows, right, wished):
+    """The same by the dual active-set solver of Arnstrom, Bemporad and Axehill (TAC 2022)."""
     scale = np.kron(np.eye(len(wished) // 2), SCALE)
-    try:
-        return quadprog.solve_qp(scale.T @ scale, scale.T @ scale @ wished, rows.T, right)[0]
-    except ValueError:
-        return None
+    hessian, unit = scale.T @ scale, np.linalg.norm(rows, axis=1)
+    problem = (hessian, -hessian @ wished, rows / unit[:, None])
+    best, _, flag, _ = daqp.solve(
+        *problem, np.full(len(rows), 1e30), right / unit, primal_tol=1e-12, dual_tol=1e-12
+    )
+    return best if flag == 1 else None
 
 
 def crowd(rng, n_envs, n, width):
@@ -88,12 +87,10 @@ def posed(place, yaw):
     return np.concatenate([place, np.broadcast_to(yaw, place.shape[:-1])[..., None]], axis=-1)
 
 
-@pytest.mark.parametrize("reference", ["nnls", "quadprog"])
+@pytest.mark.parametrize("reference", ["nnls", "daqp"])
 @pytest.mark.parametrize("n", range(2, 9))
 def test_the_filter_is_the_published_program(n, reference):
-    if reference == "quadprog" and quadprog is None:
-        pytest.skip("quadprog is not installed")
-    solve = exact if reference == "nnls" else by_quadprog
+    solve = exact if reference == "nnls" else by_daqp
     active = impossible = 0
     for width in (0.25, 0.4, 0.6):
         poses, command = crowd(np.random.default_rng(n), 40, n, width)
@@ -311,7 +308,8 @@ def episode():
             run(target, 40)
             kept = sim.snapshot()
             out += [kept.poses, kept.collided, kept.outside, kept.relaxed]
-    return [np.asarray(part, float) for part in (*out, *filter_wheels(poses, command))]
+    packed = filter_wheels(poses * [0.2, 0.2, 1.0], command)
+    return [np.asarray(part, float) for part in (*out, *packed)]
 
 
 def test_numpy_rows_equal_the_compiled_loop(tmp_path):

@@ -108,7 +108,8 @@ def safe_setpoint(
     apart = _keep_apart(config, planar, bodies)
     if not np.array_equal(apart, planar):
         limits |= Limit.SEPARATION
-    inside = _keep_inside(config, apart, np.asarray(position) - home, yaw)
+    offset = np.asarray(position) - home
+    inside = _keep_inside(config, apart, offset, yaw, policy_spec(robot).drives)
     if not np.array_equal(inside, apart):
         limits |= Limit.GEOFENCE
     return _setpoint(robot, planar, inside, turn), int(limits)
@@ -164,8 +165,13 @@ def _keep_apart(config: SafetyConfig, velocity: Float, bodies: Float) -> Float:
     return out * (before / size) if size > before > 0.0 else out
 
 
-def _keep_inside(config: SafetyConfig, velocity: Float, offset: Float, yaw: float) -> Float:
-    """Cap the outward speed by the distance to the geofence, in world axes."""
+def _keep_inside(
+    config: SafetyConfig, velocity: Float, offset: Float, yaw: float, drives: bool
+) -> Float:
+    """Cap the outward speed by the distance to the geofence, in world axes.
+
+    What can move sideways slides along the fence; a differential drive (`drives`) slows down.
+    """
     cos, sin = np.cos(yaw), np.sin(yaw)
     world = np.array([cos * velocity[0] - sin * velocity[1], sin * velocity[0] + cos * velocity[1]])
     room = config.half_width - np.abs(offset[:2])
@@ -174,5 +180,8 @@ def _keep_inside(config: SafetyConfig, velocity: Float, offset: Float, yaw: floa
     outward = world * sign
     if not (outward > cap).any():
         return velocity
+    if drives:
+        over = outward > cap
+        return velocity * float(np.min(cap[over] / outward[over]))
     world = np.where(outward > cap, cap * sign, world)
     return np.array([cos * world[0] + sin * world[1], cos * world[1] - sin * world[0]])

@@ -10,7 +10,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.blocks import STATE, Blocks, Row
 from swarmhold.sim.dynamics import Bodies, upright, wheel_commands
-from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, DriveModel, Model
+from swarmhold.sim.robots import GRAVITY, GRITSBOT, PHYSICS_HZ, DriveModel, Model
 
 FAR = 1000.0  # m, where absent robots are parked
 BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native")
@@ -267,7 +267,7 @@ def make_physics(
         n_envs: E.
         n_robots: N.
         half_width: m.
-        contacts: whether bodies touch.
+        contacts: whether bodies touch; for the Robotarium, whether its barrier filter runs.
         options: of the backend's class.
 
     Raises:
@@ -275,6 +275,11 @@ def make_physics(
         MissingExtraError: PyBullet is not installed.
     """
     shape = (model, n_envs, n_robots, half_width, contacts)
+    if model is GRITSBOT and backend in ("batched", "numpy"):
+        from swarmhold.sim.ground.physics import GroundPhysics
+
+        compiled = False if backend == "numpy" else None
+        return GroundPhysics(model, n_envs, n_robots, barrier=contacts, compiled=compiled)
     if backend == "batched":
         return Physics(*shape, **options)
     if backend == "numpy":

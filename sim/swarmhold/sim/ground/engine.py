@@ -272,6 +272,7 @@ class Robotarium:
         n_robots: int,
         barrier: bool = True,
         half: tuple[float, float] = (1.6, 1.0),
+        compiled: bool | None = None,
     ) -> None:
         """All robots start at the origin, present; `reset` puts them where they belong.
 
@@ -280,6 +281,7 @@ class Robotarium:
             n_robots: N, robots of a team.
             barrier: filter commands; without, wheels are cut to their limit.
             half: half widths of the arena, x and y, m.
+            compiled: use numba; None: where it is installed.
         """
         if n_envs < 1 or n_robots < 1:
             raise ConfigError(
@@ -293,7 +295,8 @@ class Robotarium:
         self.outside = np.zeros((n_envs, n_robots), bool)
         self.relaxed = np.zeros(n_envs, np.int64)
         self._work = workspace(n_robots)
-        self._advance = advance_teams if solver.numba is not None else advance_rows
+        fast = solver.numba is not None and compiled is not False
+        self._advance = advance_teams if fast else advance_rows
 
     @property
     def present(self) -> Bool:
