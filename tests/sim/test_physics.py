@@ -7,7 +7,7 @@ import pytest
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import ROBOTS, policy_spec
-from swarmhold.sim.cli import LIMIT_M, parting, validate
+from swarmhold.sim.cli import validate
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
 
@@ -27,18 +27,31 @@ def drive(backend, robot, commands, place, yaw, contacts=False, half=50.0, ancho
     return physics, np.array(track)
 
 
-@pytest.mark.parametrize("robot", ROBOTS)
-def test_the_twin_is_pybullet_until_something_touches(robot):
-    error = parting(robot, sequences=20, seconds=2.0, seed=5)
-    assert error[9] <= LIMIT_M and error[-1] <= 10 * LIMIT_M
-
-
-def test_validate_says_so(capsys):
-    assert validate(["--sequences", "4", "--seconds", "1", "--json"]) == 0
+def test_validate_gates_the_twin(capsys, tmp_path):
+    picture = tmp_path / "error.png"
+    assert validate(["--sequences", "20", "--json", "--plot", str(picture)]) == 0
     out = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert out["position_error_m"]["float64"] <= out["limit_m"]
+    assert out["position_error_m"]["float64"] <= 1e-9 < out["position_error_m"]["float32"] <= 1e-3
+    assert out["disturbed_error_m"] <= 1e-6 and len(out["cases"]) == 7
+    assert picture.stat().st_size > 10_000
     with pytest.raises(ConfigError, match="at least one"):
         validate(["--seconds", "0.5"])
+    with pytest.raises(ConfigError, match="cannot write the plot"):
+        validate(["--sequences", "1", "--seconds", "1", "--plot", str(tmp_path / "no/error.png")])
+
+
+def test_validate_sees_a_twin_that_parts(monkeypatch, capsys):
+    from swarmhold.sim.blocks import Blocks
+
+    advance = Blocks.advance
+
+    def off(self, steps):
+        advance(self, steps)
+        self.put(0, self.get(0, 3) + 1e-6)
+
+    monkeypatch.setattr(Blocks, "advance", off)
+    assert validate(["--sequences", "2", "--seconds", "1"]) == 1
+    assert "BROKEN" in capsys.readouterr().out
 
 
 def test_epucks_reach_their_wheel_speed_and_turn_on_the_spot():

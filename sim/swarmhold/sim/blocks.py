@@ -84,6 +84,7 @@ class Blocks:
         self.count = -(-n_envs // self.teams)
         lanes = LANES if self.compiled else n_envs * n_robots
         self.data = np.zeros((self.count, ROWS, lanes), self.dtype)
+        self.varied = False  # whether masses or inertias were ever set
         scalar = self.dtype.type
         constants = drive_constants if isinstance(model, DriveModel) else quad_constants
         self.constants = constants(model, scalar)  # type: ignore[arg-type]
@@ -107,6 +108,7 @@ class Blocks:
         if value.ndim == 2:
             value = value[..., None]
         size, held = value.shape[-1], self.teams * self.n_robots
+        self.varied |= row <= Row.INERTIA and row + size > Row.MASS
         full = self.count * self.teams
         if full != self.n_envs:
             padded = np.zeros((full, self.n_robots, size), self.dtype)

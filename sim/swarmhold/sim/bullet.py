@@ -8,13 +8,14 @@ the same through PyBullet's C functions.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
 
 from swarmhold.hardware.errors import MissingExtraError
 from swarmhold.hardware.types import Bool, Float
-from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, DriveModel, Model
+from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, SPIN_MAX, DriveModel, Model
 
 try:
     import pybullet
@@ -64,9 +65,10 @@ class BulletServer:
         """
         self.model, self.n_envs, self.n_robots = model, n_envs, n_robots
         self.half, self.contacts = half_width, contacts
-        self.offset = np.zeros((n_envs, n_robots, 3))
-        self.offset[..., 1] = SPACING * np.arange(n_envs)[:, None]
-        self.offset = self.offset.reshape(-1, 3)
+        side = math.ceil(math.sqrt(n_envs))  # on a square, so that no place is a large number
+        place = np.stack(np.divmod(np.arange(n_envs), side), axis=-1)
+        self.origin = SPACING * np.pad(place.astype(float), [(0, 0), (0, 1)])
+        self.offset = np.repeat(self.origin, n_robots, axis=0)
         self._connect(gui)
         self._start(-GRAVITY if gravity else 0.0)
         if not isinstance(model, DriveModel):
@@ -83,7 +85,7 @@ class BulletServer:
             shape = self._box(extent)
             for side in (-1, 1):
                 for env in range(self.n_envs):
-                    place = [0.0, SPACING * env, 0.0]
+                    place = self.origin[env].tolist()
                     place[axis] += side * (self.half + WALL)
                     self._fixed(shape, place)
 
@@ -97,14 +99,14 @@ class BulletServer:
         have = self._posts[env]
         for place, post in enumerate(posts):
             x, y, radius = (float(value) for value in post)
-            spot = [x, y + SPACING * env, 0.5]
+            spot = (self.origin[env] + [x, y, 0.5]).tolist()
             if place < len(have) and have[place][1] == radius:
                 self._move(have[place][0], spot)
             else:
                 body = self._fixed(self._cylinder(radius, 3.0), spot)
                 have[place : place + 1] = [(body, radius)]
         for body, _ in have[len(posts) :]:
-            self._move(body, [0.0, SPACING * env, HIDDEN])
+            self._move(body, (self.origin[env] + [0.0, 0.0, HIDDEN]).tolist())
 
     # What the native server replaces, down to `close`.
 
@@ -162,7 +164,7 @@ class BulletServer:
             angularDamping=0.0,
             lateralFriction=0.0,
             restitution=0.0,
-            maxJointVelocity=1e4,
+            maxJointVelocity=SPIN_MAX,
             activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
             physicsClientId=self.client,
         )
@@ -243,7 +245,12 @@ class BulletServer:
     def picture(self, env: int = 0, width: int = 320, height: int = 240) -> np.ndarray:
         """(height, width, 3) uint8, a team seen from above at an angle (CPU renderer)."""
         view = pybullet.computeViewMatrixFromYawPitchRoll(
-            [0.0, SPACING * env, 0.2], 3.0 * max(self.half, 0.5), 30.0, -50.0, 0.0, 2
+            (self.origin[env] + [0.0, 0.0, 0.2]).tolist(),
+            3.0 * max(self.half, 0.5),
+            30.0,
+            -50.0,
+            0.0,
+            2,
         )
         lens = pybullet.computeProjectionMatrixFOV(60.0, width / height, 0.05, 50.0)
         image = pybullet.getCameraImage(

@@ -16,7 +16,7 @@ import pybullet
 from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.bullet import DT, TILT_INERTIA, BulletServer
-from swarmhold.sim.robots import DriveModel, QuadModel
+from swarmhold.sim.robots import SPIN_MAX, DriveModel, QuadModel
 
 GROUP = 80  # bodies whose forces travel in one command; the limit of a command is 512 entries
 TOLERANCE = 1e-12  # m, against the Python path
@@ -198,7 +198,7 @@ class NativeServer(BulletServer):
         c["ChangeDynamicsInfoSetAngularDamping"](command, body, 0.0)
         c["ChangeDynamicsInfoSetLateralFriction"](command, body, -1, 0.0)
         c["ChangeDynamicsInfoSetRestitution"](command, body, -1, 0.0)
-        c["ChangeDynamicsInfoSetMaxJointVelocity"](command, body, 1e4)
+        c["ChangeDynamicsInfoSetMaxJointVelocity"](command, body, SPIN_MAX)
         state = pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
         c["ChangeDynamicsInfoSetActivationState"](command, body, state)
         self._submit(command)

@@ -25,7 +25,7 @@ class BulletStepper:
         """Args: server with gravity if `open_loop`, blocks, and whether forces are known ahead."""
         self.server, self.blocks, self._open_loop = server, blocks, open_loop
         self._shape = (blocks.n_envs, blocks.n_robots)
-        self._factors, self._randomised = np.ones((*self._shape, 2)), False
+        self._factors = np.ones((*self._shape, 2))
         c = blocks.constants
         if not isinstance(blocks.model, DriveModel):
             lever, swirl = float(c.lever), float(c.swirl)
@@ -40,14 +40,12 @@ class BulletStepper:
 
     def push(self, chosen: Bool | None = None) -> None:
         """Teleport the teams (E), or all, to where the blocks have them."""
-        factors = self.blocks.data[:, Row.MASS : Row.INERTIA + 1]
-        self._randomised |= bool((factors != 1.0).any())
         rows = None if chosen is None else np.repeat(chosen, self._shape[1])
         self.server.teleport(self.blocks.get(0, 13).reshape(-1, 13), rows)
 
     def advance(self, steps: int) -> None:
         """Move on, and bring the states back into the blocks."""
-        if self._randomised:
+        if self.blocks.varied:
             self._sync_inertia()
         if self._open_loop:
             if isinstance(self.server, NativeServer) and self.blocks.compiled:

@@ -11,7 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 from swarmhold.sim.arithmetic import maximum, minimum, sqrt
-from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, QuadModel
+from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, SPIN_MAX, QuadModel
 
 
 class QuadConstants(NamedTuple):
@@ -58,6 +58,7 @@ class QuadConstants(NamedTuple):
     torque_y: Any
     torque_z: Any
     least_lift: Any
+    spin_max: Any  # rad/s, per axis of the world
 
 
 def quad_constants(model: QuadModel, dtype: Any) -> QuadConstants:
@@ -77,7 +78,7 @@ def quad_constants(model: QuadModel, dtype: Any) -> QuadConstants:
         *(0.25, 0.25 / lever, 0.25 / model.swirl),
         # Gains of the on-board cascade: velocity -> attitude -> body rate, height -> climb rate.
         *(3.0, 2.0, 6.0, 12.0, 30.0, 2.0),
-        *(*model.torque_max, 0.3 * GRAVITY),
+        *(*model.torque_max, 0.3 * GRAVITY, SPIN_MAX),
     )
     return QuadConstants(*(dtype(value) for value in values))
 
@@ -164,7 +165,8 @@ def quad_motion(x, y, z, qx, qy, qz, qw, vx, vy, vz, wx, wy, wz, fx, fy, fz, tx,
 
     Semi-implicit Euler; gyroscopic term at the old attitude; quaternion multiplied on the left by
     the exponential of the new angular velocity and normalised. Force in world, torque in body
-    axes, angular velocity in world axes.
+    axes, angular velocity in world axes. Angular velocity is capped, because the explicit
+    gyroscopic term is unstable beyond about 150 rad/s; Bullet gets the same cap.
     """
     push = c.dt / (km * c.mass)
     vx, vy, vz = vx + push * fx, vy + push * fy, vz + push * fz
@@ -183,6 +185,9 @@ def quad_motion(x, y, z, qx, qy, qz, qw, vx, vy, vz, wx, wy, wz, fx, fy, fz, tx,
     wx = wx + xx * ap + yx * aq + zx * ar
     wy = wy + xy * ap + yy * aq + zy * ar
     wz = wz + xz * ap + yz * aq + zz * ar
+    wx = minimum(maximum(wx, -c.spin_max), c.spin_max)
+    wy = minimum(maximum(wy, -c.spin_max), c.spin_max)
+    wz = minimum(maximum(wz, -c.spin_max), c.spin_max)
     x, y, z = x + c.dt * vx, y + c.dt * vy, z + c.dt * vz
     h = c.half * c.dt
     hx, hy, hz = h * wx, h * wy, h * wz

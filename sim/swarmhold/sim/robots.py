@@ -8,6 +8,7 @@ from swarmhold.hardware.errors import ConfigError
 
 PHYSICS_HZ = 240.0
 GRAVITY = 9.81
+SPIN_MAX = 100.0  # rad/s, per axis of the world; also Bullet's cap on speeds, m/s
 
 
 @dataclass(frozen=True, slots=True)
