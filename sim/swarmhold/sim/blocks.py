@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.types import Float
+from swarmhold.hardware.types import Float, Int
 from swarmhold.sim.arithmetic import numba, over_rows
 from swarmhold.sim.drive import DRIVE_LAWS, drive_constants
 from swarmhold.sim.quad import QUAD_LAWS, quad_constants
@@ -117,6 +117,20 @@ class Blocks:
             value = padded
         value = value.reshape(self.count, held, size).transpose(0, 2, 1)
         self.data[:, row : row + size, :held] = value
+
+    def take(self, envs: Int) -> Float:
+        """(T, N, ROWS) copy of everything of some teams (T)."""
+        block, lane = self._places(envs)
+        return self.data[block, :, lane]
+
+    def give(self, envs: Int, rows: Float) -> None:
+        """Set everything of some teams (T) from (T, N, ROWS)."""
+        block, lane = self._places(envs)
+        self.data[block, :, lane] = rows
+
+    def _places(self, envs: Int) -> tuple[Int, Int]:
+        lane = (envs % self.teams)[:, None] * self.n_robots + np.arange(self.n_robots)
+        return np.broadcast_to((envs // self.teams)[:, None], lane.shape), lane
 
     def advance(self, steps: int) -> None:
         """Advance by physics steps, the command held."""

@@ -65,6 +65,14 @@ class BulletStepper:
             self.server.step(force, torque, state[:, :3])
             self._pull()
 
+    def find_contacts(self, out: Bool) -> None:
+        """Fill (E, N) with who touched something in the last step."""
+        out[:] = self.server.touching().reshape(self._shape)
+
+    def close(self) -> None:
+        """Disconnect from the server."""
+        self.server.close()
+
     def _pull(self) -> None:
         state = self.server.read()
         if self.blocks.compiled:
@@ -72,7 +80,10 @@ class BulletStepper:
 
             store(self.blocks.data.reshape(-1), self.blocks.teams, self._shape[1], state)
         else:
-            self.blocks.put(0, state.reshape(*self._shape, 13))
+            state = state.reshape(*self._shape, 13)
+            same = np.sum(self.blocks.get(Row.ATTITUDE, 4) * state[..., 3:7], axis=-1)
+            state[..., 3:7] *= np.where(same < 0.0, -1.0, 1.0)[..., None]  # the nearer sign
+            self.blocks.put(0, state)
 
     def _plan(self, steps: int) -> tuple[Float, Float]:
         """Thrust (S, B) N and body torque (S, B, 3) N m: the motors' lag in closed form."""

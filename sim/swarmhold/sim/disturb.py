@@ -167,7 +167,8 @@ class OwnState:
 
     def reset(self, now: Kinematics, chosen: Bool) -> None:
         """Forget the past of the chosen (E) teams."""
-        self._past = [blend(now, past, chosen) for past in self._past]
+        past = self._past or [now] * self._late
+        self._past = [blend(now, old, chosen) for old in past]
         self._kept = now if self._kept is None else blend(now, self._kept, chosen)
 
     def measure(

@@ -116,7 +116,7 @@ class FlightSim:
         self.observation = np.zeros((*shape, OWN + OTHER * (n_drones - 1)), real)
         self.reward = np.zeros(shape, real)
         self.terminated, self.truncated = np.zeros(n_envs, bool), np.zeros(n_envs, bool)
-        self.touched = np.zeros(shape, bool)
+        self.touched, self._hit = np.zeros(shape, bool), np.zeros(shape, bool)
         self.goal = formation(n_drones).astype(real)
         self._clock = np.zeros(n_envs, np.int64)
         self._episode = np.zeros(n_envs, np.int64)
@@ -134,17 +134,19 @@ class FlightSim:
         """What moves bodies apart from the twin: a PyBullet stepper, or None."""
         if self.backend in ("batched", "numpy"):
             return None
-        if self.backend == "mixed":
-            from swarmhold.sim.mixed import ContactTeams
-
-            return ContactTeams(self.blocks, open_loop)
         from swarmhold.sim.bullet import bullet_server
         from swarmhold.sim.bullet_step import BulletStepper
 
-        native = self.backend == "pybullet-native"
-        shape = (self.n_envs, self.n_drones)
-        server = bullet_server(native, self.model, *shape, 5.0, True, gravity=open_loop)
-        return BulletStepper(server, self.blocks, open_loop)
+        def serve(teams: int) -> Any:
+            shape = (teams, self.n_drones)
+            native = self.backend != "pybullet"
+            return bullet_server(native, self.model, *shape, 5.0, True, gravity=open_loop)
+
+        if self.backend == "mixed":
+            from swarmhold.sim.mixed import ContactTeams
+
+            return ContactTeams(self.blocks, serve, open_loop)
+        return BulletStepper(serve(self.n_envs), self.blocks, open_loop)
 
     def reset(
         self,
@@ -251,22 +253,37 @@ class FlightSim:
             *(real(2 * self.model.radius), real(task.floor), real(task.reach)),
             *(real(task.spread), real(self._hover), task.end_on_touch, self.auto_reset),
             *(self.observation, self.reward, self.terminated, self.truncated, self.touched),
+            self._contact(),
         )
+
+    def _contact(self) -> Bool:
+        """(E, N) bodies that PyBullet, where it is in, finds in contact."""
+        if self._bodies is not None:
+            self._bodies.find_contacts(self._hit)
+        return self._hit
 
     def _observe(self) -> None:
         evaluate_rows(self, judge=False)
 
     def snapshot(self) -> dict[str, Float]:
-        """All that is needed to go on from here, bit-equal; arrays by name."""
+        """All that is needed to go on from here, bit-equal; arrays by name.
+
+        PyBullet's bodies are put where they were read, because it keeps a few bits to itself.
+        """
+        if self._bodies is not None and self.backend != "mixed":
+            self._bodies.push()
         held = {name: getattr(self, name).copy() for name in _KEPT}
-        return {**held, "state": self.blocks.data.copy()}
+        inside = self._bodies.snapshot() if self.backend == "mixed" else {}
+        return {**held, **inside, "state": self.blocks.data.copy()}
 
     def restore(self, saved: dict[str, Float]) -> None:
         """Go back to a snapshot of a simulator of the same shape."""
         for name in _KEPT:
             getattr(self, name)[...] = saved[name]
         self.blocks.data[...] = saved["state"]
-        if self._bodies is not None:
+        if self.backend == "mixed":
+            self._bodies.restore(saved)
+        elif self._bodies is not None:
             self._bodies.push()
 
     @property
@@ -277,7 +294,7 @@ class FlightSim:
     def close(self) -> None:
         """Free the backend."""
         if self._bodies is not None:
-            self._bodies.server.close()
+            self._bodies.close()
 
 
 _KEPT = (

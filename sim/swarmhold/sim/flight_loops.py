@@ -67,11 +67,15 @@ def plan(d, teams, n, thrust, torque, c):
 
 @numba.njit(fastmath=FAST, error_model="numpy")
 def store(d, teams, n, state):
-    """Put states (B, 13) into the blocks."""
+    """Put states (B, 13) into the blocks; of the two signs of a quaternion the nearer one."""
     for b in range(state.shape[0]):
         j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+        same = 0.0
+        for m in range(4):
+            same += d[j + ATTITUDE + m * W] * state[b, 3 + m]
+        sign = -1.0 if same < 0.0 else 1.0
         for row in range(13):
-            d[j + row * W] = state[b, row]
+            d[j + row * W] = state[b, row] * sign if 3 <= row < 7 else state[b, row]
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
@@ -96,6 +100,7 @@ def judge(
     terminated,
     truncated,
     touched,
+    contact,
 ):
     """Collisions, reward, ends, new starts and observations.
 
@@ -120,11 +125,14 @@ def judge(
         terminated: (E).
         truncated: (E).
         touched: (E, N).
+        contact: (E, N) bodies known to be in contact already.
     """
     for e in range(clock.size):
         o = (e // teams) * BLOCK + (e % teams) * n
         clock[e] += 1
-        ended = _team(d, o, n, goal, reach_body, floor, reach, end_on_touch, reward[e], touched[e])
+        for k in range(n):
+            touched[e, k] = contact[e, k] or d[o + k + Z] < floor
+        ended = _team(d, o, n, goal, reach_body, reach, end_on_touch, reward[e], touched[e])
         terminated[e] = ended
         truncated[e] = (not ended) and clock[e] >= limit
         if auto_reset and (ended or truncated[e]):
@@ -135,9 +143,7 @@ def judge(
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
-def _team(d, o, n, goal, reach_body, floor, reach, end_on_touch, reward, touched):
-    for k in range(n):
-        touched[k] = d[o + k + Z] < floor
+def _team(d, o, n, goal, reach_body, reach, end_on_touch, reward, touched):
     for k in range(n):
         x, y, z = d[o + k], d[o + k + W], d[o + k + Z]
         for m in range(k + 1, n):

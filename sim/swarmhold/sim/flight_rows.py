@@ -47,7 +47,7 @@ def evaluate_rows(sim: FlightSim, judge: bool = True) -> None:
         return
     distance = np.sqrt((offset**2).sum(axis=-1))
     near = np.sqrt((relative**2).sum(axis=-1)) < 2 * sim.model.radius
-    sim.touched[:] = near.any(axis=-1) | (place[..., 2] < task.floor)
+    sim.touched[:] = near.any(axis=-1) | (place[..., 2] < task.floor) | sim._contact()
     pace = np.sqrt((speed**2).sum(axis=-1))
     sim.reward[:] = -distance - 0.05 * pace - sim.touched
     hit = sim.touched.any(axis=1) if task.end_on_touch else False

@@ -1,4 +1,4 @@
-"""What a physics backend is; the batched twin, and PyBullet under the same force laws."""
+"""What a physics backend is, and the batched twin."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from swarmhold.sim.dynamics import Bodies, upright, wheel_commands
 from swarmhold.sim.robots import GRAVITY, GRITSBOT, PHYSICS_HZ, DriveModel, Model
 
 FAR = 1000.0  # m, where absent robots are parked
-BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native")
+BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native", "mixed")
 
 
 class Physics:
-    """E teams of N robots; the batched twin, and the base of the PyBullet backend.
+    """E teams of N robots; the batched twin, and the base of the PyBullet backends.
 
     Contact, where on, is frictionless overlap resolution after each decision: good enough to
     learn in, and flagged, so that what matters can be replayed in PyBullet.
@@ -187,68 +187,6 @@ class Physics:
         """Free what the backend holds."""
 
 
-class BulletPhysics(Physics):
-    """The reference: PyBullet moves the bodies, under forces of the same laws."""
-
-    def __init__(
-        self,
-        model: Model,
-        n_envs: int,
-        n_robots: int,
-        half_width: float,
-        contacts: bool,
-        native: bool = False,
-        gui: bool = False,
-    ) -> None:
-        """See `Physics`.
-
-        Args:
-            model: robot class.
-            n_envs: E.
-            n_robots: N.
-            half_width: m.
-            contacts: whether bodies touch.
-            native: through C functions where proven.
-            gui: open a window.
-        """
-        from swarmhold.sim.bullet import bullet_server
-        from swarmhold.sim.bullet_step import BulletStepper
-
-        self.server = bullet_server(
-            native, model, n_envs, n_robots, half_width, contacts, gravity=False, gui=gui
-        )
-        # For a team or two, compiling would take longer than all it saves.
-        compiled = None if self.server.native else False
-        super().__init__(model, n_envs, n_robots, half_width, contacts, compiled)
-        self._stepper = BulletStepper(self.server, self.blocks, open_loop=False)
-
-    def _after_reset(self, chosen: Bool) -> None:
-        if self._contacts:
-            for env in np.flatnonzero(chosen):
-                posts = self._posts[env]
-                self.server.place_obstacles(int(env), posts[posts[:, 2] > 0])
-        self._stepper.push(chosen)
-
-    def _move(self, steps: int) -> None:
-        self._stepper.advance(steps)
-
-    def _resolve(self, anchored: Bool) -> None:
-        if self._contacts:
-            self.touched = self.server.touching().reshape(self._present.shape)
-            return
-        place = self.bodies.position[..., :2]
-        hit = self._walls(place)
-        if hit is not None:
-            self.bodies.velocity[..., :2][hit] = 0.0
-            self.blocks.put(Row.POSITION, place)
-            self.blocks.put(Row.VELOCITY, self.bodies.velocity)
-            self.server.teleport(self.blocks.get(0, 13).reshape(-1, 13), hit.any(axis=-1).ravel())
-
-    def close(self) -> None:
-        """Disconnect from the server."""
-        self.server.close()
-
-
 def make_physics(
     backend: str,
     model: Model,
@@ -262,7 +200,7 @@ def make_physics(
 
     Args:
         backend: "batched" (numba where installed), "numpy" (the twin without it), "pybullet",
-            or "pybullet-native".
+            "pybullet-native", or "mixed" (the twin, with contacts by PyBullet).
         model: robot class.
         n_envs: E.
         n_robots: N.
@@ -284,6 +222,12 @@ def make_physics(
         return Physics(*shape, **options)
     if backend == "numpy":
         return Physics(*shape, compiled=False, **options)
+    if backend == "mixed":
+        from swarmhold.sim.bullet_physics import MixedPhysics
+
+        return MixedPhysics(*shape, **options)
     if backend in ("pybullet", "pybullet-native"):
+        from swarmhold.sim.bullet_physics import BulletPhysics
+
         return BulletPhysics(*shape, native=backend == "pybullet-native", **options)
     raise ConfigError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
