@@ -31,16 +31,29 @@ class OnnxArgs:
     """One JSON object on standard output."""
 
 
+USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
+
+  sim          simulators: hovering quadrotors against gym-pybullet-drones and crazyflow
+  onnx         inference time of a bundle against team size
+  detection    how fast live robots learn of a killed or hung one
+  soak         false alarms, periods and memory of live robots over hours"""
+
+
 def main(argv: list[str]) -> int:
-    """Run one bench: `onnx`, or `detection` and `soak` on live processes."""
-    if argv and argv[0] == "onnx":
-        return _onnx(argv[1:])
-    if argv and argv[0] in LIVE:
-        return campaign.main(argv[0], argv[1:])
-    if not argv or argv[0] in ("-h", "--help"):
-        say("usage: swarmhold bench onnx|detection|soak BUNDLE [options]; --help after the bench")
+    """Run one bench."""
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help"):
+        say(USAGE)
         return 0
-    raise ConfigError(f"unknown bench {argv[0]!r}; choose one of: onnx, detection, soak")
+    if name == "onnx":
+        return _onnx(argv[1:])
+    if name in LIVE:
+        return campaign.main(name, argv[1:])
+    if name == "sim":
+        from swarmhold.sim.bench.cli import sim
+
+        return sim(argv[1:])
+    raise ConfigError(f"unknown bench {name!r}; choose one of: sim, onnx, detection, soak")
 
 
 def _onnx(argv: list[str]) -> int:

@@ -88,6 +88,7 @@ class Blocks:
         scalar = self.dtype.type
         constants = drive_constants if isinstance(model, DriveModel) else quad_constants
         self.constants = constants(model, scalar)  # type: ignore[arg-type]
+        self.packed = np.array(self.constants, self.dtype)  # the same for compiled loops
         self.data[:, Row.ATTITUDE + 3] = 1.0
         self.data[:, Row.GAIN : Row.GAIN + 4] = 1.0
         self.data[:, Row.MASS : Row.BLEND] = 1.0
@@ -151,7 +152,7 @@ class Blocks:
             from swarmhold.sim import loops
 
             loop = loops.drive_loop if rows is drive_rows else loops.quad_loop
-            loop(self.data.reshape(-1), *options, self.constants)
+            loop(self.data.reshape(-1), *options, self.packed)
         else:
             rows(self.data, *options, self.constants)
 

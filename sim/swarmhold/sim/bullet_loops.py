@@ -14,8 +14,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from swarmhold.sim.flight_loops import store
-from swarmhold.sim.loops import BLOCK, spin_up
+from swarmhold.sim.flight_loops import close_by, command, judge, store
+from swarmhold.sim.loops import BLOCK, quad_numbers, spin_up
+
+MOVED, NEAR, ENDED = 0, 1, 2  # what a tick says
+CLEAR = 0.05  # m between surfaces: nothing touched within the last physics step
 
 
 def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNamespace:
@@ -101,8 +104,9 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
         return out
 
     @numba.njit
-    def hop(client, ids, offset, d, teams, n, steps, values, places, c):
+    def hop(client, ids, offset, d, teams, n, steps, values, places, packed):
         """Motors, forces, steps and states of quadrotors in the blocks, all in one go."""
+        c = quad_numbers(packed)
         for _ in range(steps):
             for first in range(0, len(ids), group):
                 last = min(first + group, len(ids))
@@ -119,6 +123,24 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
         store(d, teams, n, read(client, ids, offset))
 
     @numba.njit
+    def tick(
+        client, ids, offset, values, places, steps, d, action, hover, packed, teams, n, *judging
+    ):
+        """A control step in one call; the rest as in `judge`, starting at its goal.
+
+        Where something is near, contacts have to be asked for, so nothing is judged yet.
+        """
+        command(d, action, teams, n, hover, packed)
+        hop(client, ids, offset, d, teams, n, steps, values, places, packed)
+        if close_by(d, teams, n, judging[1].size, judging[5] + CLEAR, judging[6] + CLEAR):
+            return NEAR
+        judge(d, teams, n, *judging)
+        for e in range(judging[1].size):
+            if judging[14][e] or judging[15][e]:
+                return ENDED
+        return MOVED
+
+    @numba.njit
     def teleport(client, ids, rows, state, offset):
         speed, spin = np.zeros(3), np.zeros(3)
         for k in rows:
@@ -133,7 +155,7 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
             set_spin(command, spin.ctypes.data)
             submit(client, command)
 
-    return SimpleNamespace(step=step, fly=fly, hop=hop, read=read, teleport=teleport)
+    return SimpleNamespace(step=step, fly=fly, hop=hop, tick=tick, read=read, teleport=teleport)
 
 
 @numba.extending.intrinsic

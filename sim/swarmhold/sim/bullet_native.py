@@ -254,7 +254,17 @@ class NativeServer(BulletServer):
         """Steps of quadrotors whose motors and states are in compiled blocks; no drag, no wind."""
         self._c["loops"].hop(
             *(self.client, self._ids, self.offset, blocks.data.reshape(-1)),
-            *(blocks.teams, blocks.n_robots, steps, self._values, self._places, blocks.constants),
+            *(blocks.teams, blocks.n_robots, steps, self._values, self._places, blocks.packed),
+        )
+
+    def tick(self, blocks: Any, action: Float, hover: float, steps: int, judging: Any) -> int:
+        """A control step of `FlightSim` in one call; see `bullet_loops`."""
+        return int(
+            self._c["loops"].tick(
+                *(self.client, self._ids, self.offset, self._values, self._places, steps),
+                *(blocks.data.reshape(-1), action, hover, blocks.packed),
+                *(blocks.teams, blocks.n_robots, *judging),
+            )
         )
 
     def read(self) -> Float:

@@ -95,7 +95,7 @@ class BulletStepper:
             thrust, torque = np.empty((steps, bodies)), np.empty((steps, bodies, 3))
             plan(
                 *(blocks.data.reshape(-1), blocks.teams, self._shape[1], thrust, torque),
-                blocks.constants,
+                blocks.packed,
             )
             return thrust, torque
         rows = blocks.get(Row.MOTOR, Row.BLEND + 1 - Row.MOTOR).reshape(-1, 23)

@@ -24,6 +24,7 @@ from swarmhold.sim.noise import mix
 from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, QuadModel, model_of
 
 if numba is not None:
+    from swarmhold.sim.bullet_loops import ENDED, NEAR
     from swarmhold.sim.flight_loops import command, judge
 
 BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native", "mixed")
@@ -128,6 +129,14 @@ class FlightSim:
         self.actuation = Actuation(disturbances or Disturbances(), self.blocks, 1 / CONTROL_HZ)
         windless = not disturbances or max(disturbances.wind, disturbances.gust) == 0
         self._bodies = self._make_bodies(open_loop=not drag and windless)
+        self._judging = self._arguments_of_judge()
+        self._at_once = bool(
+            backend == "pybullet-native"
+            and self._bodies.server.native
+            and self.blocks.compiled
+            and not drag
+            and windless
+        )
         self.reset()
 
     def _make_bodies(self, open_loop: bool) -> Any:
@@ -168,7 +177,7 @@ class FlightSim:
         if seed is None:
             self._episode[chosen] += 1
         else:
-            self._seed = np.where(chosen, np.asarray(seed, np.int64), self._seed)
+            np.copyto(self._seed, np.asarray(seed, np.int64), where=chosen)
             self._episode[chosen] = 0
         self.terminated[chosen], self.truncated[chosen] = False, False
         self.touched[chosen], self._clock[chosen] = False, 0
@@ -197,8 +206,11 @@ class FlightSim:
         Returns:
             Buffers observation, reward, terminated, truncated; overwritten by the next step.
         """
-        self.move(action)
-        self._judge()
+        if self._at_once and not (self._weather or self.faults.kinds):
+            self._tick(action)
+        else:
+            self.move(action)
+            self._judge()
         return self.observation, self.reward, self.terminated, self.truncated
 
     def move(self, action: Float) -> None:
@@ -209,7 +221,7 @@ class FlightSim:
         if blocks.compiled:
             action = np.ascontiguousarray(action, blocks.dtype)
             hover = blocks.dtype.type(self._hover)
-            command(self._flat, action, blocks.teams, self.n_drones, hover, blocks.constants)
+            command(self._flat, action, blocks.teams, self.n_drones, hover, blocks.packed)
         else:
             clipped = np.clip(np.nan_to_num(action, posinf=0.0, neginf=0.0), -1.0, 1.0)
             blocks.put(Row.COMMAND, blocks.dtype.type(self._hover) * (1 + clipped))
@@ -246,15 +258,27 @@ class FlightSim:
             self._bodies.push(done)
 
     def _judge_compiled(self) -> None:
-        blocks, task, real = self.blocks, self.task, self.blocks.dtype.type
-        judge(
-            *(self._flat, blocks.teams, self.n_drones, self.goal),
-            *(self._clock, self._episode, self._seed, self.limit),
+        self._contact()
+        judge(self._flat, self.blocks.teams, self.n_drones, *self._judging)
+
+    def _arguments_of_judge(self) -> tuple[Any, ...]:
+        task, real = self.task, self.blocks.dtype.type
+        return (
+            *(self.goal, self._clock, self._episode, self._seed, self.limit),
             *(real(2 * self.model.radius), real(task.floor), real(task.reach)),
             *(real(task.spread), real(self._hover), task.end_on_touch, self.auto_reset),
             *(self.observation, self.reward, self.terminated, self.truncated, self.touched),
-            self._contact(),
+            self._hit,
         )
+
+    def _tick(self, action: Float) -> None:
+        """One call into compiled code does all, as long as nothing is near anything."""
+        action = np.ascontiguousarray(action, np.float64)
+        said = self._bodies.server.tick(self.blocks, action, self._hover, SUBSTEPS, self._judging)
+        if said == NEAR:
+            self._judge()
+        elif said == ENDED:
+            self._follow()
 
     def _contact(self) -> Bool:
         """(E, N) bodies that PyBullet, where it is in, finds in contact."""

@@ -17,6 +17,7 @@ from swarmhold.sim.loops import (
     VELOCITY,
     W,
     Z,
+    quad_numbers,
     spin_up,
 )
 
@@ -42,8 +43,9 @@ def _share(key, index):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
-def command(d, action, teams, n, hover, c):
+def command(d, action, teams, n, hover, packed):
     """Write actions (E, N, 4) into the blocks as rotor thrusts; what is no number hovers."""
+    c = quad_numbers(packed)
     for e in range(action.shape[0]):
         j = (e // teams) * BLOCK + (e % teams) * n
         for k in range(n):
@@ -55,8 +57,9 @@ def command(d, action, teams, n, hover, c):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
-def plan(d, teams, n, thrust, torque, c):
+def plan(d, teams, n, thrust, torque, packed):
     """Motors' lag over S steps; thrust (S, B) N and body torque (S, B, 3) N m are filled."""
+    c = quad_numbers(packed)
     for b in range(thrust.shape[1]):
         j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
         for s in range(thrust.shape[0]):
@@ -140,6 +143,22 @@ def judge(
             clock[e] = 0
             _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
         _look(d, o, n, goal, hover, observation[e])
+
+
+@numba.njit(fastmath=FAST, error_model="numpy")
+def close_by(d, teams, n, envs, reach_body, floor):
+    """Whether two bodies of a team are nearer than `reach_body`, or one is below `floor` (m)."""
+    for e in range(envs):
+        o = (e // teams) * BLOCK + (e % teams) * n
+        for k in range(n):
+            x, y, z = d[o + k], d[o + k + W], d[o + k + Z]
+            if z < floor:
+                return True
+            for m in range(k + 1, n):
+                dx, dy, dz = d[o + m] - x, d[o + m + W] - y, d[o + m + Z] - z
+                if dx * dx + dy * dy + dz * dz < reach_body * reach_body:
+                    return True
+    return False
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)

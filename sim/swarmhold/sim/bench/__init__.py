@@ -1,0 +1,1 @@
+"""What is measured on a machine, as ratios of things that ran in turns."""
