@@ -64,7 +64,7 @@ def test_a_peer_runs_in_its_own_interpreter(tmp_path, monkeypatch):
     (tmp_path / "run_broken.py").write_text("import no_such_module\n")
     (tmp_path / "run_dies.py").write_text(
         "import _protocol, os\n_protocol.serve(lambda: None, 1, 0.01)\n".replace(
-            "0.01)", "0.01) if 0 else (print('{\"swarmhold\": 1, \"versions\": {}}', flush=True))"
+            "0.01)", '0.01) if 0 else (print(\'{"swarmhold": 1, "versions": {}}\', flush=True))'
         )
     )
     (tmp_path / "_protocol.py").write_text((peer.SCRIPTS / "_protocol.py").read_text())

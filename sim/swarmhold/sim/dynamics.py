@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.types import Float
-from swarmhold.sim.robots import DriveModel
+from swarmhold.sim.robots import DriveModel, Model
 
 
 @dataclass(slots=True)
@@ -43,3 +43,11 @@ def wheel_commands(model: DriveModel, setpoint: Float) -> tuple[Float, Float]:
     mean = setpoint[..., 0] / model.wheel_speed
     half = setpoint[..., 1] * model.axle / 2 / model.wheel_speed
     return np.clip(mean - half, -1, 1), np.clip(mean + half, -1, 1)
+
+
+def effort(model: Model, setpoint: Float, bound: Float) -> Float:
+    """(...) mean squared actuator command in [0, 1] of set-points (..., Da) within their bound."""
+    if isinstance(model, DriveModel):
+        left, right = wheel_commands(model, setpoint)
+        return np.asarray((left**2 + right**2) / 2)
+    return np.asarray(np.mean((setpoint / bound) ** 2, axis=-1))

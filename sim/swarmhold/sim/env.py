@@ -13,13 +13,13 @@ from swarmhold.hardware.observe import observe
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.types import Bool, Float, Kinematics, teammate_index
 from swarmhold.sim.disturb import OVERRUN, Actuation, Disturbances, OwnState, blend
-from swarmhold.sim.dynamics import wheel_commands
+from swarmhold.sim.dynamics import effort
 from swarmhold.sim.faults import FaultStage, Plan
 from swarmhold.sim.mislead import misled
 from swarmhold.sim.noise import mix, uniform
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.radio import Radio
-from swarmhold.sim.robots import DriveModel, model_of
+from swarmhold.sim.robots import model_of
 from swarmhold.sim.scenarios.base import EVERYBODY, Layout, Scenario, TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.sensing import Landmarks, sightings_of, surroundings_of
@@ -36,7 +36,7 @@ _KEPT = (
 
 
 class SwarmEnv:
-    """E episodes of one scenario side by side.
+    """E episodes of one scenario side by side; randomness goes by the environment's number.
 
     Messages take one step from sender to receiver; a receiver keeps what it heard last. Robots
     that are absent (teams smaller than N) or broken stay in the arrays.
@@ -65,8 +65,7 @@ class SwarmEnv:
             contacts: whether bodies touch; None: as the scenario says.
             seed: of all randomness; equal seeds give equal episodes in all backends.
             disturbances: wind, noise, delays, randomisation; None: none.
-            first_env: number of the first environment, where E are a part of many; randomness
-                depends on the number, not on the part.
+            first_env: number of the first environment, where E are a part of many.
 
         Raises:
             ConfigError: an argument is wrong.
@@ -200,15 +199,35 @@ class SwarmEnv:
         self._measured = blend(first, self._measured, chosen) if self._measured else first
         self.radio.reset(keys, self._measured, chosen)
         self.radio.greet(self.time_s, self._measured, self._present, self._effects, chosen)
-        memory = self.scenario.begin(self.robot, self._view(self._healthy()))
+        memory = self.scenario.begin(self.robot, self._view(self.healthy))
         self._memory = {
             name: np.where(_column(chosen, value), value, self._memory.get(name, value))
             for name, value in memory.items()
         }
 
     @property
+    def present(self) -> Bool:
+        """(E, N) robots that exist."""
+        return self._present
+
+    @property
+    def healthy(self) -> Bool:
+        """(E, N) present and without a disabling fault now."""
+        return self._present & ~self._effects.faulty
+
+    @property
+    def posts(self) -> Float:
+        """(E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none."""
+        return self._posts
+
+    @property
+    def arena(self) -> tuple[float, float]:
+        """Half widths (m), x and y."""
+        return self.physics.arena
+
+    @property
     def time_s(self) -> Float:
-        """(E) seconds since the start of the episodes."""
+        """(E) s since the start of the episodes."""
         return self._steps * self.tick
 
     def kinematics(self) -> Kinematics:
@@ -245,10 +264,10 @@ class SwarmEnv:
         self.actuation.apply(effects, self._effort, keys)
         self.physics.advance(setpoint, idle, self.tick)
         self._last_action = np.where(idle[..., None], 0.0, setpoint / self._bound)
-        self._effort = self._effort_of(setpoint) * ~idle
+        self._effort = effort(self.model, setpoint, self._bound) * ~idle
         self._steps = self._steps + 1
         self._effects = self.faults.effects(self.time_s)
-        self.scenario.advance(self.robot, self._view(self._healthy()), self.tick)
+        self.scenario.advance(self.robot, self._view(self.healthy), self.tick)
         self._measured = self.own.measure(
             self.kinematics(), self._effects, mix(self._keys, self._steps)
         )
@@ -263,19 +282,10 @@ class SwarmEnv:
         self._pending.append(setpoint.copy())
         return self._pending.pop(0)
 
-    def _effort_of(self, setpoint: Float) -> Float:
-        if isinstance(self.model, DriveModel):
-            left, right = wheel_commands(self.model, setpoint)
-            return np.asarray((left**2 + right**2) / 2)
-        return np.asarray(np.mean((setpoint / self._bound) ** 2, axis=-1))
-
     def _deliver(self) -> None:
         self.radio.deliver(
             self.time_s, self._measured, self._present, self._effects, mix(self._keys, self._steps)
         )
-
-    def _healthy(self) -> Bool:
-        return self._present & ~self._effects.faulty
 
     def _silence(self) -> Float:
         """(E, N, N) s since anybody was heard; a message is one decision old when it arrives."""
@@ -304,7 +314,7 @@ class SwarmEnv:
             ),
             home=np.zeros(3),
         )
-        healthy = self._healthy()
+        healthy = self.healthy
         truth = Truth(
             bodies.position.copy(),
             bodies.velocity.copy(),
@@ -346,8 +356,7 @@ class SwarmEnv:
     def evidence(self) -> Evidence:
         """What the monitors get to see after the last step."""
         position, radio = self.physics.bodies.position, self.radio
-        deaf = self._effects.silent | ~self._present
-        age = self._silence()
+        deaf, age = self._effects.silent | ~self._present, self._silence()
         started = self.tick * (self._steps > 0)[:, None, None]
         late = np.where(np.isfinite(age), age, 0.0) + started
         sight = mix(self._keys, self._steps, SIGHT)
@@ -363,7 +372,7 @@ class SwarmEnv:
         )
 
     def snapshot(self) -> Snapshot:
-        """All that is needed to go on from here, bit-equal; see `swarmhold.sim.snapshot`."""
+        """All that is needed to go on from here, bit-equal."""
         kept = {name: copy.deepcopy(getattr(self, name)) for name in _KEPT}
         actuation = {
             name: copy.deepcopy(value)

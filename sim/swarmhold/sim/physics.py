@@ -26,6 +26,7 @@ class Physics:
         blocks: state, motors, wind and factors of all bodies.
         bodies: (E, N) states after the last step.
         touched: (E, N) whether a robot was in contact during the last step.
+        arena: half widths (m), x and y.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Physics:
             compiled: see `Blocks`.
         """
         self._model, self._half, self._contacts = model, half_width, contacts
-        self._ground = isinstance(model, DriveModel)
+        self._ground, self.arena = isinstance(model, DriveModel), (half_width, half_width)
         self.blocks = Blocks(model, n_envs, n_robots, np.float64, False, compiled)
         self.touched = np.zeros((n_envs, n_robots), bool)
         self._present = np.ones((n_envs, n_robots), bool)

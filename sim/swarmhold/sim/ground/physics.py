@@ -37,6 +37,7 @@ class GroundPhysics(Physics):
         self.engine = Robotarium(n_envs, n_robots, barrier, ARENA, compiled)
         self.relaxed = np.zeros(n_envs, np.int64)
         super().__init__(model, n_envs, n_robots, ARENA[0], contacts=False, compiled=compiled)
+        self.arena = ARENA
 
     def _after_reset(self, chosen: Bool) -> None:
         place, attitude = self.blocks.get(Row.POSITION, 2), self.blocks.get(Row.ATTITUDE, 4)

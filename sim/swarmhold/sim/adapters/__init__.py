@@ -1,0 +1,1 @@
+"""Thin views of the environment for the field's usual interfaces."""
