@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
-VERBS = ("doctor", "demo", "train", "evaluate", "validate", "export", "verify", "fly", "report")
+VERBS = (
+    *("doctor", "demo", "play", "train", "evaluate", "validate"),
+    *("export", "verify", "bench", "fly", "report"),
+)
 PLUGIN = """
 import sys, time
 

@@ -30,7 +30,7 @@ def test_native_equals_python_calls_to_a_picometre(drag):
     tracks = []
     for backend in ("pybullet", "pybullet-native"):
         sim = FlightSim(6, 4, backend, drag=drag, task=CALM, auto_reset=False)
-        sim.blocks.put(0, sim.blocks.get(0, 3) + [0.0, 0.0, 20.0])
+        sim.blocks.put(0, sim.blocks.get(0, 3) + np.array([0.0, 0.0, 20.0]))
         sim._bodies.push()
         tracks.append(np.array([sim.step(action)[0].copy() for action in actions]))
         sim.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +37,9 @@ from swarmhold.policies.evaluate import (
     torch_policy,
 )
 from swarmhold.policies.train import train
+from swarmhold.sim.disturb import Disturbances
 from swarmhold.sim.env import SwarmEnv
+from swarmhold.sim.scenarios.registry import scenario_of
 
 
 class TrainArgs(TrainConfig):
@@ -110,9 +112,9 @@ def _stored(args: TrainArgs) -> TrainConfig:
     if not path.is_file():
         raise ConfigError(f"nothing to resume in {args.run_dir}; start without --resume")
     stored = TrainConfig.model_validate_json(path.read_text())
-    for name, field in TrainConfig.model_fields.items():
+    for name, info in TrainConfig.model_fields.items():
         given = getattr(args, name)
-        if given not in (field.default, getattr(stored, name)):
+        if given not in (info.default, getattr(stored, name)):
             raise ConfigError(
                 f"--{name.replace('_', '-')} {given} differs from the run's "
                 f"{getattr(stored, name)}; leave it out, or start another --run-dir"
@@ -143,7 +145,9 @@ class EvaluateArgs:
     faults: tuple[str, ...] = ("crash", "runaway", "spoof", "nan", "reboot", "link_loss", "slow")
     """Fault kinds, one row each."""
     backend: str = "batched"
-    """Physics: batched or pybullet."""
+    """Physics: batched, numpy, mixed, pybullet or pybullet-native."""
+    disturbances: Disturbances = field(default_factory=Disturbances)
+    """Wind, noise, delays and randomisation, the same in every cell."""
     seed: int = 100
     """Of layouts and faults; training never uses the same layouts."""
     json: bool = False
@@ -178,7 +182,9 @@ def evaluate_main(argv: list[str]) -> int:
 
     def make_env() -> SwarmEnv:
         return SwarmEnv(
-            subject.scenario, subject.robot, args.episodes, robots, args.backend, seed=args.seed
+            *(subject.scenario, subject.robot, args.episodes, robots, args.backend),
+            seed=args.seed,
+            disturbances=args.disturbances,
         )
 
     settings = subject.health or _calibrated(make_env, subject)
@@ -221,7 +227,8 @@ def _subject(args: EvaluateArgs) -> Subject:
         ConfigError: neither run nor bundle.
     """
     if args.policy == "heuristic":
-        scenario, robot = args.scenario or "rendezvous", args.robot or "epuck"
+        scenario = args.scenario or "rendezvous"
+        robot = args.robot or scenario_of(scenario).robots[0]
         return Subject(scenario, robot, 10, heuristic_policy, None)
     path = Path(args.policy)
     if (path / "config.json").is_file():

@@ -92,6 +92,8 @@ def clip(
     Raises:
         ConfigError: the file cannot be written, or its ending is unknown.
     """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ConfigError(f"cannot write the clip {path}: unknown ending; use .gif or .webp")
     step = env.reset(**options)
     frames = [picture(env)]
     for number in range(1, env.limit + 1):

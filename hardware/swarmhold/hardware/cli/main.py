@@ -14,12 +14,13 @@ GROUP = "swarmhold.verbs"
 SUMMARY = {
     "doctor": "what this machine can do, and what is missing",
     "demo": "the whole line in one command: fly a team, break it, write a report",
+    "play": "a scenario by its scripted heuristic; figures and a clip",
     "train": "train a team policy in simulation",
     "evaluate": "fault x weight-source table of a run, a bundle or the heuristic",
     "validate": "the fast twin against PyBullet",
     "export": "a training run to a sealed bundle",
     "verify": "check a bundle as a robot would",
-    "bench": "inference time, detection delay, false alarms",
+    "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
     "report": "flight recordings to one HTML page",
 }
