@@ -12,7 +12,7 @@ from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
-from swarmhold.sim.scenarios.base import TeamView
+from swarmhold.sim.scenarios.base import Scenario, TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.sensing import sightings_of
 
@@ -39,10 +39,11 @@ class World:
         self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
         self._seed, self._looks = seed, 0
         layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
-        if layout.owners is not None or len(layout.posts):
+        moves = type(self.scenario).advance is not Scenario.advance
+        if moves or layout.owners is not None or len(layout.posts):
             raise ConfigError(
-                f"{scenario} gives robots goals of their own or puts posts in their way, which "
-                "a live task message cannot say yet; fly rendezvous or coverage"
+                f"{scenario} changes its landmarks, gives robots goals of their own or puts posts "
+                "in their way, which a live task message cannot say yet; fly rendezvous or coverage"
             )
         self._layout = layout
         present = np.ones((1, n_robots), bool)
