@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies import imitate
-from swarmhold.policies.checkpoint import load_run
+from swarmhold.policies.checkpoint import load_run, replace_file
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.train import Report, train
 
@@ -109,3 +109,19 @@ def test_stopped_while_storing_is_identical_too(
     one, two = (load_file(folder / "checkpoint.safetensors") for folder in (whole, run))
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
     assert lines(whole) == lines(run)
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_write_that_is_stopped_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, stopped: type[BaseException] | BaseException
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write(part: Path) -> None:
+        part.write_text("half")
+        raise stopped
+
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        replace_file(path, write)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "old")]

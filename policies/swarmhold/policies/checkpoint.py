@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,26 @@ from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write JSON so that a crash leaves the old file or the new one, never half of one."""
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of one.
+
+    Args:
+        path: file.
+        write: writes all of it to the path that it is given.
+    """
     part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-    os.replace(part, path)
+    try:
+        write(part)
+        os.replace(part, path)
+    except BaseException:  # Ctrl-C and full disks leave nothing behind
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON, all of it or nothing."""
+    text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+    replace_file(path, lambda part: part.write_text(text))
 
 
 def save(
@@ -46,10 +62,9 @@ def save(
     for index, moments in optimiser.state_dict()["state"].items():
         for key, value in moments.items():
             tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
-    part = run / "checkpoint.safetensors.part"
     # Tensors and progress in one file, so that no moment exists in which they differ.
-    save_file(tensors, part, {"progress": json.dumps(progress)})
-    os.replace(part, run / "checkpoint.safetensors")
+    told = {"progress": json.dumps(progress)}
+    replace_file(run / "checkpoint.safetensors", lambda part: save_file(tensors, part, told))
 
 
 def restore(
