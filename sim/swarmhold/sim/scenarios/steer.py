@@ -13,9 +13,7 @@ NEAREST = 8  # bodies and posts that are looked at
 TURNS = np.radians([0.0, *(sign * turn for turn in range(15, 166, 15) for sign in (-1, 1)), 180.0])
 
 
-def way_round(
-    seen: Observation, weights: Float, target: Float, gap: float, reach: float
-) -> Float:
+def way_round(seen: Observation, weights: Float, target: Float, gap: float, reach: float) -> Float:
     """A point straight ahead on the way to a target, past all that is sensed or trusted.
 
     Of the directions in `TURNS`, the first one is taken whose next stretch stays clear; whoever
