@@ -178,7 +178,7 @@ class SwarmEnv:
             position[env, :size], yaw[env, :size] = layout.position, layout.yaw
             marks.mask[env], self.owners[env], self._posts[env] = False, EVERYBODY, 0.0
             marks.position[env, :count], marks.value[env, :count] = layout.landmarks, layout.values
-            marks.mask[env, :count] = True
+            marks.mask[env, :count] = True if layout.shown is None else layout.shown
             if layout.owners is not None:
                 self.owners[env, :count] = layout.owners
             self._posts[env, : len(layout.posts)] = layout.posts

@@ -29,6 +29,7 @@ class Layout:
         values: (L) importance of the landmarks in (0, 1].
         owners: (L) robot that alone sees the landmark, or `EVERYBODY`; None: all see all.
         posts: (K, 3) upright cylinders in the way: x, y and radius, m.
+        shown: (L) landmarks that are in sight from the start; None: all.
     """
 
     position: Float
@@ -37,6 +38,7 @@ class Layout:
     values: Float
     owners: Int | None = None
     posts: Float = field(default_factory=_no_posts)
+    shown: Bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
