@@ -17,7 +17,7 @@ def test_figures_faults_and_a_clip(tmp_path, capsys):
     assert told["scenario"] == "coverage" and told["robots"] == 3
     assert 0.0 <= told["score"] <= 1.0
     with Image.open(clip) as image:
-        assert image.n_frames > 20 and len(image.convert("RGB").getcolors(1 << 20)) > 5
+        assert image.n_frames > 10 and len(image.convert("RGB").getcolors(1 << 20)) > 5
     assert play(short) == 0
     assert "3 epuck, 2 episodes" in capsys.readouterr().out
 

@@ -16,6 +16,8 @@ from swarmhold.hardware.types import Float
 from swarmhold.sim.disturb import Disturbances
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
+from swarmhold.sim.scenarios.conformance import check
+from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.step import Step
 
 
@@ -39,6 +41,8 @@ class PlayArgs:
     """Physics: batched, numpy, mixed, pybullet or pybullet-native."""
     seed: int = 0
     """Of everything."""
+    check: bool = False
+    """Hold the scenario to the contract instead; for those who write one."""
     clip: Path | None = None
     """Also draw the first episode into this file (gif, webp); needs the extra `plot`."""
     json: bool = False
@@ -48,6 +52,8 @@ class PlayArgs:
 def play(argv: list[str]) -> int:
     """Play and print how it went."""
     args = parse(PlayArgs, argv, "swarmhold play")
+    if args.check:
+        return _check(args)
     if args.episodes < 1:
         raise ConfigError("need at least one episode")
     env = SwarmEnv(
@@ -77,6 +83,16 @@ def play(argv: list[str]) -> int:
     if args.clip is not None:
         say(f"clip    {args.clip}")
     return 0
+
+
+def _check(args: PlayArgs) -> int:
+    wrong = check(scenario_of(args.scenario), args.robot, args.robots)
+    if args.json:
+        print_json({"scenario": args.scenario, "wrong": wrong})
+    else:
+        for line in wrong or ["keeps to the contract"]:
+            say(f"{args.scenario}: {line}")
+    return 1 if wrong else 0
 
 
 def heuristic(env: SwarmEnv, step: Step) -> Float:

@@ -15,6 +15,7 @@ from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.step import Step
 
 SIZE = 360  # px
+SPEED = 3  # times as fast as it was
 SCALE = 2  # drawn larger, then reduced: smooth edges
 PAPER, INK = (250, 250, 247), (40, 44, 52)
 HEALTHY, FAULTY, MARK, POST, TOUCH = (
@@ -41,7 +42,7 @@ def picture(env: SwarmEnv, team: int = 0) -> np.ndarray:
 
     def disc(place: Float, radius: float, **style: Any) -> None:
         x, y = at(float(place[0]), float(place[1]))
-        r = max(radius / half * side / 2, 2.0 * SCALE)
+        r = max(radius / half * side / 2, 3.5 * SCALE)
         draw.ellipse((x - r, y - r, x + r, y + r), **style)
 
     wide, high = env.arena
@@ -74,7 +75,7 @@ def clip(
     env: SwarmEnv,
     policy: Callable[[Step], Float],
     path: Path,
-    every: int = 2,
+    every: int = 3,
     **options: Any,
 ) -> Step:
     """Play one episode into an animated GIF (or WebP, by the ending).
@@ -100,14 +101,15 @@ def clip(
         step = env.step(policy(step))
         if number % every == 0 or number == env.limit:
             frames.append(picture(env))
-    images = [Image.fromarray(frame).quantize(48) for frame in frames]
+    images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
     try:
         images[0].save(
             path,
             save_all=True,
             append_images=images[1:],
-            duration=round(1000 * every * env.tick / 2),  # twice as fast as it was
+            duration=round(1000 * every * env.tick / SPEED),
             loop=0,
+            quality=50,  # of WebP; GIF knows none
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot write the clip {path}: {error}") from error

@@ -19,7 +19,7 @@ class GroundPhysics(Physics):
 
     Whatever ails a motor (gain and bias of its wheel) acts before the filter, which is what the
     testbed's server does with the commands that it receives. Nothing is pushed apart: robots
-    nearer than the collision diameter are flagged as touching.
+    nearer than the collision diameter, or past the edge of the arena, are flagged as touching.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class GroundPhysics(Physics):
         turn = (wheels[..., 1] - wheels[..., 0]) / model.axle  # type: ignore[union-attr]
         before = engine.poses.copy()
         engine.drive(np.stack([wheels.mean(axis=-1), turn], axis=-1), round(seconds / TICK))
-        self.touched[:] = engine.collided
+        self.touched[:] = engine.collided | engine.outside
         self.relaxed += engine.relaxed
         self._store(before, seconds)
         self._refresh()
