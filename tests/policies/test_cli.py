@@ -107,3 +107,25 @@ def test_evaluate_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None
     assert [row["weights"] for row in table["rows"]] == ["none", "supervisor", "oracle"]
     assert table["survivors"]["robots"] == 3
     assert all(0.0 <= row["kept"] <= 2.0 for row in table["rows"])
+
+
+def test_a_scenario_brings_its_own_defaults_and_options_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs/scenarios.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "scenarios").mkdir()
+    small = "train = {'iterations': 1, 'warm_start': 0, 'teams': 1, 'robots': 3}"
+    (tmp_path / "scenarios/ring.py").write_text(code.replace('train = {"iterations": 15}', small))
+    monkeypatch.chdir(tmp_path)
+    assert train_main(["--scenario", "ring", "--run-dir", "run", "--robots", "2"]) == 0
+    stored = TrainConfig.model_validate_json((tmp_path / "run/config.json").read_text())
+    assert (stored.iterations, stored.robots, stored.min_robots) == (1, 2, 2)
+    assert (stored.scenario, stored.robot) == ("ring", "epuck")
+    (tmp_path / "some.yaml").write_text("scenario: ring\nteams: 2\n")
+    assert train_main(["--config", "some.yaml", "--run-dir", "other"]) == 0
+    stored = TrainConfig.model_validate_json((tmp_path / "other/config.json").read_text())
+    assert (stored.iterations, stored.teams, stored.robots) == (1, 2, 3)
+    assert train_main(["--resume", "--run-dir", "other"]) == 0
+    with pytest.raises(ConfigError, match="unknown robot class"):
+        train_main(["--scenario", "ring", "--robot", "ufo", "--run-dir", "third"])

@@ -45,6 +45,8 @@ from swarmhold.sim.scenarios.registry import scenario_of
 class TrainArgs(TrainConfig):
     """Train a team policy: imitation of the scenario's heuristic, then MAPPO."""
 
+    robot: str | None = None  # type: ignore[assignment]
+    """Robot class: epuck, crazyflie or gritsbot; the scenario's first by default."""
     run_dir: Path
     """Folder of the run: configuration, checkpoints, logs."""
     resume: bool = False
@@ -54,7 +56,7 @@ class TrainArgs(TrainConfig):
 def train_main(argv: list[str]) -> int:
     """Train; Ctrl-C keeps every finished iteration and says how to go on."""
     args = parse(TrainArgs, argv, "swarmhold train")
-    config = _stored(args) if args.resume else _config(args)
+    config = _stored(args) if args.resume else _config(args.scenario, argv)
     train_with_progress(config, args.run_dir, args.resume)
     say(f"{args.run_dir}: trained; next: swarmhold export {args.run_dir} --out BUNDLE")
     return 0
@@ -98,8 +100,13 @@ def train_with_progress(config: TrainConfig, run: Path, resume: bool) -> None:
         raise KeyboardInterrupt(f"resume with: swarmhold train --resume --run-dir {run}") from None
 
 
-def _config(args: TrainArgs) -> TrainConfig:
-    return TrainConfig(**args.model_dump(exclude={"run_dir", "resume"}))
+def _config(name: str, argv: list[str]) -> TrainConfig:
+    """Defaults, then those of the scenario, then file and options."""
+    scenario = scenario_of(name)
+    args = parse(TrainArgs, argv, "swarmhold train", beneath=scenario.train)
+    values = args.model_dump(exclude={"run_dir", "resume"})
+    robot, smallest = args.robot or scenario.robots[0], min(args.min_robots, args.robots)
+    return TrainConfig(**{**values, "robot": robot, "min_robots": smallest})
 
 
 def _stored(args: TrainArgs) -> TrainConfig:
@@ -114,7 +121,7 @@ def _stored(args: TrainArgs) -> TrainConfig:
     stored = TrainConfig.model_validate_json(path.read_text())
     for name, info in TrainConfig.model_fields.items():
         given = getattr(args, name)
-        if given not in (info.default, getattr(stored, name)):
+        if given not in (None, info.default, getattr(stored, name)):
             raise ConfigError(
                 f"--{name.replace('_', '-')} {given} differs from the run's "
                 f"{getattr(stored, name)}; leave it out, or start another --run-dir"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pydantic import BaseModel, ConfigDict, Field
+from swarmhold.hardware.spec import policy_spec
 
 
 class TrainConfig(BaseModel):
@@ -14,8 +14,8 @@ class TrainConfig(BaseModel):
 
     scenario: str = "rendezvous"
     """Task to learn."""
-    robot: Literal["epuck", "crazyflie"] = "epuck"
-    """Robot class."""
+    robot: str = "epuck"
+    """Robot class: epuck, crazyflie or gritsbot."""
     robots: int = Field(10, ge=2, le=50)
     """Largest team, and the team size of half of the episodes."""
     min_robots: int = Field(3, ge=1, le=50)
@@ -58,3 +58,8 @@ class TrainConfig(BaseModel):
     """Width of the actor's tokens."""
     heads: int = Field(4, ge=1)
     """Attention heads."""
+
+    @field_validator("robot")
+    @classmethod
+    def _known(cls, robot: str | None) -> str | None:
+        return None if robot is None else policy_spec(robot).robot

@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -25,7 +26,13 @@ _FRAME = re.compile(r"[╰╯│─]+")
 _ADVICE = re.compile(r"\b(For full helptext|Argument helptext)\b.*")
 
 
-def parse(kind: type[T], argv: list[str], prog: str, default: T | None = None) -> T:
+def parse(
+    kind: type[T],
+    argv: list[str],
+    prog: str,
+    default: T | None = None,
+    beneath: Mapping[str, Any] | None = None,
+) -> T:
     """Parse arguments; `--config FILE` gives values that options override.
 
     Args:
@@ -33,13 +40,14 @@ def parse(kind: type[T], argv: list[str], prog: str, default: T | None = None) -
         argv: arguments after the verb.
         prog: name for the help text.
         default: values to start from where no file is given.
+        beneath: values that replace the defaults of the class; files and options win over them.
 
     Raises:
         ConfigError: an option, a file or a value is wrong; the message names it.
     """
     rest, file = _take_config(argv)
-    if file is not None:
-        default = from_yaml(kind, file)
+    if file is not None or beneath:
+        default = from_yaml(kind, file, beneath or {})
     options: dict[str, Any] = {} if default is None else {"default": default}
     said = io.StringIO()
     try:
@@ -54,12 +62,14 @@ def parse(kind: type[T], argv: list[str], prog: str, default: T | None = None) -
         raise ConfigError(f"{_one_line(said.getvalue(), prog)}; see {prog} --help") from None
 
 
-def from_yaml(kind: type[T], path: Path) -> T:
+def from_yaml(kind: type[T], path: Path | None, beneath: Mapping[str, Any] | None = None) -> T:
     """Read a YAML file strictly.
 
     Args:
         kind: dataclass or pydantic model; required fields may be left to the command line.
         path: file with a mapping of field names to values; nested classes are nested mappings.
+            None: only what is beneath.
+        beneath: values for what the file leaves out, before the defaults of the class.
 
     Returns:
         An instance of `kind`; what the file leaves out has its default, or is marked as missing
@@ -68,6 +78,12 @@ def from_yaml(kind: type[T], path: Path) -> T:
     Raises:
         ConfigError: the file is missing, no mapping, or holds an unknown key or a bad value.
     """
+    values = {} if path is None else _mapping(path)
+    place = "defaults" if path is None else str(path)
+    return cast(T, _build(kind, {**(beneath or {}), **values}, place, ""))
+
+
+def _mapping(path: Path) -> dict[Any, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -78,7 +94,7 @@ def from_yaml(kind: type[T], path: Path) -> T:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of option names to values")
-    return cast(T, _build(kind, values, str(path), ""))
+    return values
 
 
 def _build(kind: Any, values: dict[Any, Any], file: str, prefix: str) -> Any:
