@@ -75,8 +75,8 @@ def _play(actor: HealthAttentionActor, rng: np.random.Generator) -> Batch:
         "real": np.zeros((steps + 1, teams, 1), np.float32),
     }
     valid = np.ones(SHAPE, bool)
-    final = None  # the update never looks at the last step
-    return Batch(inputs, critic, mean, action, action[:0], reward, valid, final)  # type: ignore[arg-type]
+    end = np.zeros(SHAPE[1])  # the update never looks at it
+    return Batch(inputs, critic, mean, action, action[:0], reward, valid, end, end)
 
 
 def _learn(rows_that_count: bool) -> tuple[float, float, dict[str, float]]:

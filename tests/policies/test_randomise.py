@@ -12,6 +12,7 @@ from swarmhold.policies.randomise import (
     exists_for_others,
     received_weight,
 )
+from swarmhold.sim.noise import mix
 
 E, N = 6, 5
 PRESENT = np.ones((E, N), bool)
@@ -19,7 +20,7 @@ PRESENT = np.ones((E, N), bool)
 
 def randomiser(kind: str, seed: int = 0) -> WeightRandomiser:
     kinds = np.full(E, EPISODE_KINDS.index(kind))
-    return WeightRandomiser(np.random.default_rng(seed), kinds, N)
+    return WeightRandomiser(mix(seed, np.arange(E)), kinds, N)
 
 
 def oracle(now: float, falls_at: float = 5.0) -> np.ndarray:
@@ -37,8 +38,8 @@ def run(kind: str, seconds: float = 20.0, falls_at: float = 5.0) -> np.ndarray:
 
 def test_shares_of_episode_kinds() -> None:
     assert abs(sum(SHARES) - 1.0) < 1e-12
-    mix = draw_mix(np.random.default_rng(0), 4000, 10, 3, 1.0)
-    share = np.bincount(mix.kinds, minlength=len(SHARES)) / 4000
+    drawn = draw_mix(np.random.default_rng(0), 4000, 10, 3, 1.0)
+    share = np.bincount(drawn.kinds, minlength=len(SHARES)) / 4000
     assert np.abs(share - SHARES).max() < 0.03
     calm = draw_mix(np.random.default_rng(0), 200, 10, 3, 0.0)
     assert (calm.kinds == 0).all()
@@ -46,12 +47,12 @@ def test_shares_of_episode_kinds() -> None:
 
 
 def test_faults_only_where_the_kind_wants_them_and_inside_the_team() -> None:
-    mix = draw_mix(np.random.default_rng(1), 600, 10, 3, 1.0)
-    sizes = np.array(mix.team_sizes)
+    drawn = draw_mix(np.random.default_rng(1), 600, 10, 3, 1.0)
+    sizes = np.array(drawn.team_sizes)
     assert sizes.min() == 3
     assert sizes.max() == 10
     assert (sizes == 10).mean() > 0.5
-    for kind, size, faults in zip(mix.kinds, sizes, mix.faults, strict=True):
+    for kind, size, faults in zip(drawn.kinds, sizes, drawn.faults, strict=True):
         with_faults = EPISODE_KINDS[kind] in ("late", "missed", "flapping")
         assert bool(faults) == with_faults
         assert all(fault.robot < size for fault in faults)
@@ -114,3 +115,16 @@ def test_received_weight_is_what_others_give() -> None:
     weights[0, 0] = [0.2, 0.4]  # robot 0 gives robots 1 and 2
     weights[0, 2, 0] = 0.0  # robot 2 gives robot 0
     np.testing.assert_allclose(received_weight(weights)[0], [0.5, 0.6, 0.7])
+
+
+def test_a_team_is_told_the_same_alone_as_among_others() -> None:
+    exists = exists_for_others(PRESENT)
+    for kind in EPISODE_KINDS:
+        kinds = np.full(E, EPISODE_KINDS.index(kind))
+        many = WeightRandomiser(mix(3, np.arange(E)), kinds, N)
+        alone = WeightRandomiser(mix(3, np.arange(4, 5)), kinds[:1], N)
+        for now in np.arange(0.0, 12.0, 0.5):
+            told = many.weights(oracle(now), exists, now)
+            np.testing.assert_array_equal(
+                told[4:5], alone.weights(oracle(now)[:1], exists[:1], now)
+            )

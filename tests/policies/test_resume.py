@@ -22,7 +22,8 @@ TINY = TrainConfig(
 @pytest.fixture(autouse=True)
 def small_imitation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imitate, "STEPS", 4)
-    monkeypatch.setattr("swarmhold.policies.train.ENVS", 3)
+    monkeypatch.setattr("swarmhold.policies.train.ENVS", 5)
+    monkeypatch.setattr(imitate, "ENVS", 5)
 
 
 def stop_after(iterations: int) -> Report:
@@ -36,7 +37,7 @@ def stop_after(iterations: int) -> Report:
 def run_with_stops(run: Path, stops: list[int]) -> Path:
     for index, stop in enumerate(stops):
         with pytest.raises(KeyboardInterrupt):
-            train(TINY, run, index > 0, stop_after(stop))
+            train(TINY, run, index > 0, stop_after(stop), workers=1 + index % 2)
     return train(TINY, run, bool(stops), lambda *_: None)
 
 

@@ -51,24 +51,32 @@ class TrainArgs(TrainConfig):
     """Folder of the run: configuration, checkpoints, logs."""
     resume: bool = False
     """Go on with the run in the folder; its own configuration holds."""
+    workers: int = 1
+    """Processes that roll out; the results are the same whatever their number."""
+    ray: bool = False
+    """Roll out on the Ray cluster of RAY_ADDRESS, or on a local one; needs the extra `ray`."""
 
 
 def train_main(argv: list[str]) -> int:
     """Train; Ctrl-C keeps every finished iteration and says how to go on."""
     args = parse(TrainArgs, argv, "swarmhold train")
     config = _stored(args) if args.resume else _config(args.scenario, argv)
-    train_with_progress(config, args.run_dir, args.resume)
+    train_with_progress(config, args.run_dir, args.resume, args.workers, args.ray)
     say(f"{args.run_dir}: trained; next: swarmhold export {args.run_dir} --out BUNDLE")
     return 0
 
 
-def train_with_progress(config: TrainConfig, run: Path, resume: bool) -> None:
+def train_with_progress(
+    config: TrainConfig, run: Path, resume: bool, workers: int = 1, ray: bool = False
+) -> None:
     """Train with a progress bar on standard error.
 
     Args:
         config: of the run.
         run: run folder.
         resume: go on with the run in it.
+        workers: see `train`.
+        ray: see `train`.
 
     Raises:
         KeyboardInterrupt: with the command that goes on where this stopped.
@@ -95,7 +103,7 @@ def train_with_progress(config: TrainConfig, run: Path, resume: bool) -> None:
                 if not console.is_terminal and done % 5 == 0:
                     note(f"{phase} {done}/{total}: {text}")
 
-            train(config, run, resume, report)
+            train(config, run, resume, report, workers, ray)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"resume with: swarmhold train --resume --run-dir {run}") from None
 
@@ -104,7 +112,7 @@ def _config(name: str, argv: list[str]) -> TrainConfig:
     """Defaults, then those of the scenario, then file and options."""
     scenario = scenario_of(name)
     args = parse(TrainArgs, argv, "swarmhold train", beneath=scenario.train)
-    values = args.model_dump(exclude={"run_dir", "resume"})
+    values = args.model_dump(exclude={"run_dir", "resume", "workers", "ray"})
     robot, smallest = args.robot or scenario.robots[0], min(args.min_robots, args.robots)
     return TrainConfig(**{**values, "robot": robot, "min_robots": smallest})
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from swarmhold.hardware.types import Float
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.randomise import draw_mix
-from swarmhold.policies.rollout import ACTOR_KEYS, Batch, collect
-from swarmhold.sim.env import SwarmEnv
+from swarmhold.policies.rollout import ACTOR_KEYS, Batch, Blend, Task
+from swarmhold.policies.workers import Rollouts
+from swarmhold.sim.noise import mix
 
 KEEP = 8  # iterations whose data is trained on
 ENVS = 12  # teams per iteration
@@ -34,7 +34,7 @@ class Imitation:
 
 def imitate(
     config: TrainConfig,
-    env: SwarmEnv,
+    rollouts: Rollouts,
     actor: HealthAttentionActor,
     optimiser: torch.optim.Optimizer,
     memory: Imitation,
@@ -44,7 +44,7 @@ def imitate(
 
     Args:
         config: of the run.
-        env: environment.
+        rollouts: of `ENVS` teams.
         actor: policy, trained in place.
         optimiser: of the actor.
         memory: labelled data, extended in place.
@@ -55,23 +55,18 @@ def imitate(
     """
     rng = np.random.default_rng([config.seed, 1, iteration])
     torch.manual_seed(int(rng.integers(2**31)))
-    heuristic_share = max(0.0, 1.0 - iteration / max(0.4 * config.warm_start, 1.0))
+    follow = max(0.0, 1.0 - iteration / max(0.4 * config.warm_start, 1.0))
     faults = 0.0 if iteration < 2 else 1.0
-    mix = draw_mix(rng, env.n_envs, env.n_robots, config.min_robots, faults)
-
-    def explore(mean: Float, wish: Float) -> Float:
-        follow = rng.random(mean.shape[:2]) < heuristic_share
-        action = np.where(follow[..., None], wish, mean)
-        stray = rng.random(mean.shape[:2]) < STRAY
-        return np.where(stray[..., None], rng.uniform(-1, 1, action.shape), action)
-
-    batch = collect(env, actor, mix, iteration, rng, explore, label=True)
+    drawn = draw_mix(rng, ENVS, config.robots, config.min_robots, faults)
+    keys = mix(config.seed, 1, iteration, np.arange(ENVS))
+    task = Task(iteration, keys, drawn, Blend(follow, STRAY), label=True)
+    batch = rollouts.collect(actor, task)
     memory.recent = [*memory.recent[-KEEP + 1 :], _flat(batch)]
     loss = _regress(config, actor, optimiser, memory, rng, iteration)
     return {
         "return": float(batch.reward.sum(axis=0).mean()),
-        "score": float(batch.final.outcome.score.mean()),
-        "error_m": float(batch.final.outcome.error.mean()),
+        "score": float(batch.score.mean()),
+        "error_m": float(batch.error.mean()),
         "imitation_loss": loss,
     }
 

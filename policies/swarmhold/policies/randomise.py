@@ -13,6 +13,7 @@ import numpy as np
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.types import Bool, Float, teammate_index
 from swarmhold.sim.faults import random_faults
+from swarmhold.sim.noise import Keys, mix, uniform
 
 FAULT_KINDS = ("crash", "freeze", "runaway", "slow", "spoof", "nan", "link_loss", "reboot")
 EPISODE_KINDS = ("nominal", "late", "missed", "false_alarm", "flapping", "masked", "dropout")
@@ -64,29 +65,33 @@ def draw_mix(
 class WeightRandomiser:
     """Turns the oracle's weights into what a robot might be told, per (observer, teammate)."""
 
-    def __init__(self, rng: np.random.Generator, kinds: np.ndarray, n_robots: int) -> None:
+    def __init__(self, keys: Keys, kinds: np.ndarray, n_robots: int) -> None:
         """Draw delays, ramps, alarms and periods for one batch of episodes.
 
         Args:
-            rng: source of randomness.
+            keys: (E) of all randomness in here.
             kinds: (E) index into `EPISODE_KINDS`.
             n_robots: N.
         """
-        self._rng = rng
-        shape = (len(kinds), n_robots, max(n_robots - 1, 0))
+        self._keys, self._draws = keys, 0
+        each, team = (n_robots, max(n_robots - 1, 0)), (1, 1)
         self._is = {name: (kinds == i)[:, None, None] for i, name in enumerate(EPISODE_KINDS)}
-        self._delay = rng.uniform(0.0, 2.0, shape)
-        self._ramp = rng.uniform(0.05, 0.5, shape)
-        self._alarm_at = rng.uniform(0.0, 15.0, shape)
-        self._alarm_s = rng.uniform(1.0, 5.0, shape)
-        self._alarmed = rng.random(shape) < 0.3
-        self._alarm_weight = rng.uniform(0.0, 1.0, shape) * (rng.random(shape) < 0.5)
-        self._period = rng.uniform(0.5, 2.0, shape)
-        whole = rng.random((len(kinds), 1, 1)) < 0.5
-        self._mask_from = np.where(whole, -1.0, rng.uniform(0.0, 12.0, (len(kinds), 1, 1)))
-        self._mask_to = np.where(whole, 1e9, self._mask_from + rng.uniform(2.0, 5.0, whole.shape))
-        self._dropped = rng.uniform(0.0, 0.6, (len(kinds), 1, 1))
-        self._fell_at = np.full(shape, np.inf)
+        self._delay = self._draw(each, 0.0, 2.0)
+        self._ramp = self._draw(each, 0.05, 0.5)
+        self._alarm_at = self._draw(each, 0.0, 15.0)
+        self._alarm_s = self._draw(each, 1.0, 5.0)
+        self._alarmed = self._draw(each) < 0.3
+        self._alarm_weight = self._draw(each) * (self._draw(each) < 0.5)
+        self._period = self._draw(each, 0.5, 2.0)
+        whole = self._draw(team) < 0.5
+        self._mask_from = np.where(whole, -1.0, self._draw(team, 0.0, 12.0))
+        self._mask_to = np.where(whole, 1e9, self._mask_from + self._draw(team, 2.0, 5.0))
+        self._dropped = self._draw(team, 0.0, 0.6)
+        self._fell_at = np.full((len(kinds), *each), np.inf)
+
+    def _draw(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Float:
+        self._draws += 1
+        return uniform(mix(self._keys, self._draws), shape, low, high)
 
     def weights(self, oracle: Float, exists: Bool, now: float) -> Float:
         """Weights that robots are told at `now`.
@@ -108,7 +113,7 @@ class WeightRandomiser:
         told = np.where(self._is["false_alarm"] & alarm, self._alarm_weight, told)
         told = np.where(self._is["flapping"], flap, told)
         told = np.where(self._is["masked"] & masked, 0.0, told)
-        lost = self._rng.random(oracle.shape) < self._dropped
+        lost = self._draw(oracle.shape[1:]) < self._dropped
         told = np.where(self._is["dropout"] & lost, 0.0, told)
         return np.where(exists, told, 0.0)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,10 +17,14 @@ from swarmhold.policies.randomise import (
     exists_for_others,
     received_weight,
 )
-from swarmhold.sim.env import Step, SwarmEnv
+from swarmhold.sim.env import SwarmEnv
+from swarmhold.sim.noise import Keys, mix, normal, uniform
+from swarmhold.sim.step import Step
 
 ACTOR_KEYS = ("self", "team", "health", "obstacles", "obstacle_mask")
 CRITIC_KEYS = ("robots", "present", "marks", "real")
+BLOCK = 4  # teams that go through the actor at once, so that results do not depend on how many do
+SUPERVISION, STRAY, CHOICE = 41, 42, 43  # purposes of random numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Batch:
         label: (T, E, N, Da) normalised action of the heuristic; empty if not asked for.
         reward: (T, E).
         valid: (T, E, N) the robot acts itself, so its sample teaches something.
-        final: the last step.
+        score: (E) at the end.
+        error: (E) m, at the end.
     """
 
     actor: dict[str, np.ndarray]
@@ -46,10 +50,60 @@ class Batch:
     label: np.ndarray
     reward: np.ndarray
     valid: np.ndarray
-    final: Step
+    score: np.ndarray
+    error: np.ndarray
 
 
-Explore = Callable[[Float, Float], Float]  # (policy mean, heuristic action) -> action
+@dataclass(frozen=True, slots=True)
+class Gauss:
+    """Exploration of MAPPO: noise of one spread on every action."""
+
+    std: float
+
+    def act(self, keys: Keys, mean: Float, wish: Float) -> Float:
+        """Normalised actions (E, N, Da) for keys (E)."""
+        return mean + self.std * normal(keys, mean.shape[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Exploration of DAgger: some robots follow the heuristic, some do anything."""
+
+    follow: float
+    stray: float
+
+    def act(self, keys: Keys, mean: Float, wish: Float) -> Float:
+        """Normalised actions (E, N, Da) for keys (E)."""
+        robots, shape = mean.shape[1:2], mean.shape[1:]
+        follow = uniform(mix(keys, CHOICE), robots) < self.follow
+        action = np.where(follow[..., None], wish, mean)
+        stray = uniform(mix(keys, STRAY), robots) < self.stray
+        return np.where(stray[..., None], uniform(keys, shape, -1.0, 1.0), action)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One episode of E teams, apart from the networks.
+
+    Attributes:
+        episode: number that decides the layouts.
+        keys: (E) of supervision and exploration.
+        mix: episode kinds, team sizes, faults.
+        explore: chooses the action from policy mean and heuristic (zeros if not labelled).
+        label: whether to ask the heuristic.
+    """
+
+    episode: int
+    keys: Keys
+    mix: EpisodeMix
+    explore: Gauss | Blend
+    label: bool
+
+    def part(self, teams: slice) -> Task:
+        """The same for some of the teams."""
+        kinds, sizes, faults = self.mix.kinds, self.mix.team_sizes, self.mix.faults
+        some = EpisodeMix(kinds[teams], sizes[teams], faults[teams])
+        return replace(self, keys=self.keys[teams], mix=some)
 
 
 def actor_inputs(step: Step, weights: Float) -> dict[str, Tensor]:
@@ -58,28 +112,25 @@ def actor_inputs(step: Step, weights: Float) -> dict[str, Tensor]:
     return {key: torch.from_numpy(value) for key, value in arrays.items()}
 
 
-def collect(
-    env: SwarmEnv,
-    actor: HealthAttentionActor,
-    mix: EpisodeMix,
-    episode: int,
-    rng: np.random.Generator,
-    explore: Explore,
-    label: bool,
-) -> Batch:
-    """Run one episode of every team.
+def means(actor: HealthAttentionActor, inputs: dict[str, Tensor], teams: int) -> Float:
+    """(E, N, Da) normalised policy means, `BLOCK` teams at a time."""
+    rows = len(inputs["self"]) // teams
+    parts = []
+    with torch.no_grad():
+        for start in range(0, teams * rows, BLOCK * rows):
+            piece = (inputs[key][start : start + BLOCK * rows] for key in ACTOR_KEYS)
+            parts.append(actor.mean(*piece)[0].numpy())
+    return np.concatenate(parts).reshape(teams, rows, -1)
 
-    Args:
-        env: environment.
-        actor: policy.
-        mix: episode kinds, team sizes, faults.
-        episode: number that decides the layouts.
-        rng: of the weight randomiser.
-        explore: chooses the action from policy mean and heuristic (zeros if not labelled).
-        label: whether to ask the heuristic.
+
+def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> dict[str, np.ndarray]:
+    """Run one episode of every team; each has the results it would have alone.
+
+    Returns:
+        The arrays of a `Batch` by name; the teams are axis 1 of all of them.
     """
-    step = env.reset(team_sizes=mix.team_sizes, faults=mix.faults, episode=episode)
-    randomiser = WeightRandomiser(rng, mix.kinds, env.n_robots)
+    step = env.reset(team_sizes=task.mix.team_sizes, faults=task.mix.faults, episode=task.episode)
+    randomiser = WeightRandomiser(mix(task.keys, SUPERVISION), task.mix.kinds, env.n_robots)
     shape = (env.n_envs, env.n_robots)
     bound = np.asarray(env.spec.action_bound)
     rows: dict[str, list[np.ndarray]] = {}
@@ -96,13 +147,12 @@ def collect(
         if step.done.all():
             break
         inputs = actor_inputs(step, weights)
-        with torch.no_grad():
-            mean = actor.mean(*(inputs[key] for key in ACTOR_KEYS))[0].numpy().reshape(*shape, -1)
+        mean = means(actor, inputs, env.n_envs)
         wish = np.zeros_like(mean)
-        if label:
+        if task.label:
             trusted = np.minimum(weights, step.teammate_health)
             wish = env.scenario.heuristic(env.spec, step.observation, trusted) / bound
-        action = explore(mean, wish)
+        action = task.explore.act(mix(task.keys, 0, len(rows["present"])), mean, wish)
         keep("valid", step.truth.healthy)
         for key in ACTOR_KEYS:
             keep(key, inputs[key].numpy().reshape(*shape, *inputs[key].shape[1:]))
@@ -111,7 +161,13 @@ def collect(
         keep("label", wish.astype(np.float32))
         step = env.step(action * bound)
         keep("reward", step.outcome.reward)
-    stacked = {name: np.stack(values) for name, values in rows.items()}
+    for name in ("score", "error"):
+        rows[name] = [getattr(step.outcome, name)]
+    return {name: np.stack(values) for name, values in rows.items()}
+
+
+def batch_of(stacked: dict[str, np.ndarray]) -> Batch:
+    """A batch from what `collect` returns."""
     return Batch(
         actor={key: stacked[key] for key in ACTOR_KEYS},
         critic={key: stacked[key] for key in CRITIC_KEYS},
@@ -120,5 +176,6 @@ def collect(
         label=stacked["label"],
         reward=stacked["reward"],
         valid=stacked["valid"],
-        final=step,
+        score=stacked["score"][0],
+        error=stacked["error"][0],
     )

@@ -18,7 +18,6 @@ import torch
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import policy_spec
-from swarmhold.hardware.types import Float
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.checkpoint import restore, save, write_json
 from swarmhold.policies.config import TrainConfig
@@ -26,8 +25,9 @@ from swarmhold.policies.critic import Critic
 from swarmhold.policies.imitate import ENVS, KEEP, Imitation, imitate
 from swarmhold.policies.mappo import ValueScale, update
 from swarmhold.policies.randomise import draw_mix
-from swarmhold.policies.rollout import collect
-from swarmhold.sim.env import SwarmEnv
+from swarmhold.policies.rollout import Gauss, Task
+from swarmhold.policies.workers import Rollouts, rollouts_of
+from swarmhold.sim.noise import mix
 
 Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, figures)
 
@@ -59,7 +59,14 @@ def make_learner(config: TrainConfig) -> Learner:
     return Learner(actor, critic, optimiser, ValueScale(), Imitation())
 
 
-def train(config: TrainConfig, run: Path, resume: bool, report: Report) -> Path:
+def train(
+    config: TrainConfig,
+    run: Path,
+    resume: bool,
+    report: Report,
+    workers: int = 1,
+    ray: bool = False,
+) -> Path:
     """Train a policy into a run folder.
 
     Args:
@@ -67,6 +74,8 @@ def train(config: TrainConfig, run: Path, resume: bool, report: Report) -> Path:
         run: folder; must be new, unless `resume`.
         resume: continue the run in the folder.
         report: called after every iteration.
+        workers: processes that roll out, with the same results whatever their number.
+        ray: whether they are actors of the Ray cluster that this process can reach.
 
     Returns:
         The run folder.
@@ -78,15 +87,15 @@ def train(config: TrainConfig, run: Path, resume: bool, report: Report) -> Path:
     learner = make_learner(config)
     done = _prepare(config, run, resume, learner)
     total = config.warm_start + config.iterations
-    warm = SwarmEnv(config.scenario, config.robot, ENVS, config.robots, seed=config.seed)
-    env = SwarmEnv(config.scenario, config.robot, config.teams, config.robots, seed=config.seed)
+    warm = rollouts_of(config, ENVS, workers, ray)
+    main = rollouts_of(config, config.teams, workers, ray)
     from torch.utils.tensorboard import SummaryWriter
 
     board = SummaryWriter(str(run / "tensorboard"), purge_step=done)
     try:
         while done < total:
             started = time.monotonic()
-            figures = _iterate(config, learner, warm, env, done)
+            figures = _iterate(config, learner, warm, main, done)
             figures["seconds"] = time.monotonic() - started
             done += 1
             # Logged first: what is logged and not stored is trimmed and repeated on resume.
@@ -95,7 +104,7 @@ def train(config: TrainConfig, run: Path, resume: bool, report: Report) -> Path:
             report(done, total, figures)
     finally:
         board.close()
-        env.close()
+        main.close()
         warm.close()
     return run
 
@@ -124,11 +133,12 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
 
 
 def _iterate(
-    config: TrainConfig, learner: Learner, warm: SwarmEnv, env: SwarmEnv, done: int
+    config: TrainConfig, learner: Learner, warm: Rollouts, main: Rollouts, done: int
 ) -> dict[str, float]:
     """One iteration of whichever phase it is."""
     if done < config.warm_start:
         return imitate(config, warm, learner.actor, learner.optimiser, learner.memory, done)
+    warm.close()
     learner.memory.recent.clear()
     iteration = done - config.warm_start
     if iteration == 0:
@@ -138,12 +148,10 @@ def _iterate(
     share = iteration / max(config.iterations - 1, 1)
     std = config.std_start * (config.std_end / config.std_start) ** share
     anneal = np.clip((share - config.fault_start) / 0.2, 0.0, 1.0) if not config.warm_start else 1.0
-    mix = draw_mix(rng, env.n_envs, env.n_robots, config.min_robots, float(anneal))
-
-    def explore(mean: Float, _: Float) -> Float:
-        return mean + std * rng.normal(size=mean.shape)
-
-    batch = collect(env, learner.actor, mix, 1000 + iteration, rng, explore, label=False)
+    drawn = draw_mix(rng, config.teams, config.robots, config.min_robots, float(anneal))
+    keys = mix(config.seed, 2, iteration, np.arange(config.teams))
+    task = Task(1000 + iteration, keys, drawn, Gauss(std), label=False)
+    batch = main.collect(learner.actor, task)
     # The critic learns first, so that its early errors do not undo the warm start.
     actor_rate = 0.0 if config.warm_start and iteration < 2 else config.actor_lr * (1 - 0.9 * share)
     learner.optimiser.param_groups[0]["lr"] = actor_rate
@@ -160,14 +168,13 @@ def _iterate(
         mir_lambda,
         rng,
     )
-    nominal = mix.kinds == 0
+    nominal = drawn.kinds == 0
     reward = batch.reward.sum(axis=0)
-    outcome = batch.final.outcome
     return {
         "return": float(reward.mean()),
         "return_nominal": float(reward[nominal].mean()) if nominal.any() else float("nan"),
-        "score": float(outcome.score.mean()),
-        "error_m": float(outcome.error.mean()),
+        "score": float(batch.score.mean()),
+        "error_m": float(batch.error.mean()),
         "std": std,
         **losses,
     }
