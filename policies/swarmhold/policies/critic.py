@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from swarmhold.hardware.types import Float
 from swarmhold.policies.attention import MASKED, Attention, encoder
-from swarmhold.sim.env import Step
+from swarmhold.sim.step import Step, Truth
 
-ROBOT_SIZE = 9
+ROBOT_SIZE = 12
 LANDMARK_SIZE = 5
 
 
@@ -71,6 +71,7 @@ def critic_inputs(step: Step, received: Float, half_width: float) -> dict[str, n
             truth.healthy[..., None],
             received[..., None],
             np.broadcast_to(truth.healthy.mean(axis=1)[:, None, None], (*received.shape, 1)),
+            _own_landmark(truth, half_width),
         ],
         axis=-1,
     )
@@ -86,3 +87,16 @@ def critic_inputs(step: Step, received: Float, half_width: float) -> dict[str, n
         "marks": spots,
         "real": real,
     }
+
+
+def _own_landmark(truth: Truth, half_width: float) -> Float:
+    """(E, N, 3) way to the landmark that a robot alone sees, and 1; zeros where there is none."""
+    robots = truth.position.shape[1]
+    mine = (truth.owners[:, None] == np.arange(robots)[:, None]) & truth.landmarks.mask[:, None]
+    found = mine.any(axis=-1)
+    if not mine.shape[-1]:
+        return np.zeros((*found.shape, 3))
+    which = mine.argmax(axis=-1)
+    goal = np.take_along_axis(truth.landmarks.position, which[..., None], axis=1)
+    way = np.clip((goal - truth.position[..., :2]) / half_width, -3.0, 3.0)
+    return np.concatenate([way, np.ones((*found.shape, 1))], axis=-1) * found[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class RayRollouts:
             import ray
         except ImportError as error:
             raise ConfigError("--ray needs the extra: pip install 'swarmhold[ray]'") from error
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray, self._config, self._parts = ray, config, parts
         self._actors: list[Any] = []
         if not ray.is_initialized():  # what is started here, Ray itself ends with the process

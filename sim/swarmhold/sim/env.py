@@ -61,7 +61,7 @@ class SwarmEnv:
             robot: robot class; None: the scenario's first.
             n_envs: E, teams side by side.
             n_robots: N, largest team.
-            backend: "batched", "numpy", "pybullet" or "pybullet-native".
+            backend: "batched", "numpy", "mixed", "pybullet" or "pybullet-native".
             contacts: whether bodies touch; None: as the scenario says.
             seed: of all randomness; equal seeds give equal episodes in all backends.
             disturbances: wind, noise, delays, randomisation; None: none.
@@ -252,13 +252,9 @@ class SwarmEnv:
             late = uniform(mix(keys, OVERRUN), (self.n_robots,)) < effects.overrun
             setpoint = np.where(late[..., None], self._setpoint, setpoint)
         self._setpoint = setpoint
+        late_setpoint = self._delayed(setpoint)
         setpoint = misled(
-            self.spec,
-            self._delayed(setpoint),
-            effects,
-            self.physics.bodies,
-            self._flight,
-            self._present,
+            *(self.spec, late_setpoint, effects, self.physics.bodies, self._flight, self._present)
         )
         idle = effects.stopped | ~self._present
         self.actuation.apply(effects, self._effort, keys)
@@ -324,6 +320,7 @@ class SwarmEnv:
             Landmarks(marks.position.copy(), marks.value.copy(), marks.mask.copy()),
             self.physics.touched.copy(),
             self.actuation.charge.copy(),
+            self.owners.copy(),
         )
         oracle = healthy[:, None, :] & present[:, :, None]
         return Step(

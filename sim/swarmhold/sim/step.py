@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarmhold.hardware.types import Bool, Float, Observation
+from swarmhold.hardware.types import Bool, Float, Int, Observation
 from swarmhold.sim.scenarios.base import Outcome
 from swarmhold.sim.sensing import Landmarks
 
@@ -47,6 +47,7 @@ class Truth:
         landmarks: of the episodes.
         touched: (E, N) in contact during the last step.
         charge: (E, N) of the batteries, in [0, 1].
+        owners: (E, L) robot that alone sees the landmark, or -1.
     """
 
     position: Float
@@ -57,6 +58,7 @@ class Truth:
     landmarks: Landmarks
     touched: Bool
     charge: Float
+    owners: Int
 
 
 @dataclass(frozen=True, slots=True)
