@@ -34,6 +34,7 @@ class OnnxArgs:
 USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
 
   sim          simulators: hovering quadrotors against gym-pybullet-drones and crazyflow
+  ground       Robotarium robots and their barrier, against JaxRobotarium and its simulator
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours"""
@@ -49,11 +50,11 @@ def main(argv: list[str]) -> int:
         return _onnx(argv[1:])
     if name in LIVE:
         return campaign.main(name, argv[1:])
-    if name == "sim":
-        from swarmhold.sim.bench.cli import sim
+    if name in ("sim", "ground"):
+        from swarmhold.sim.bench import cli
 
-        return sim(argv[1:])
-    raise ConfigError(f"unknown bench {name!r}; choose one of: sim, onnx, detection, soak")
+        return cli.sim(argv[1:]) if name == "sim" else cli.ground(argv[1:])
+    raise ConfigError(f"unknown bench {name!r}; choose one of: sim, ground, onnx, detection, soak")
 
 
 def _onnx(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`swarmhold bench sim`."""
+"""`swarmhold bench sim` and `swarmhold bench ground`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tyro
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.sim.bench.flight import DRONES, bench_sim, cost_curve, plot_curve
+from swarmhold.sim.bench.ground import MOST_ROBOTS, TICKS, bench_ground
 
 Peers = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -27,6 +28,22 @@ class SimArgs:
     """CPU-seconds of each subject in a round."""
     curve: Path | None = None
     """Also measure the cost over team size and teams, and draw it into this file."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True)
+class GroundArgs:
+    """Robotarium robots that drive to goals, thirty ticks a step: ratios measured in turns."""
+
+    peer: Peers = ()
+    """NAME=PATH of a Python with the peer installed (jaxrobotarium, rps); may be repeated."""
+    robots: int = 3
+    """Robots of a team."""
+    rounds: int = 5
+    """Interleaved rounds; a warm-up goes before."""
+    seconds: float = 1.0
+    """CPU-seconds of each subject in a round."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -69,6 +86,26 @@ def sim(argv: list[str]) -> int:
     )
     table("team-steps per CPU-second", found["team_steps_per_cpu_s"], "{:>14,.0f}")
     table("ratio to gym-pybullet-drones", found["ratio_spread"], "{:>14,.1f}")
+    return 0
+
+
+def ground(argv: list[str]) -> int:
+    """Measure and print."""
+    args = parse(GroundArgs, argv, "swarmhold bench ground")
+    check_rounds(args.rounds, args.seconds)
+    if not 1 < args.robots <= MOST_ROBOTS:
+        raise ConfigError(f"--robots {args.robots}: give 2 to {MOST_ROBOTS}; more find no room")
+    peers = peers_of(args.peer, ("jaxrobotarium", "rps"))
+    found = bench_ground(peers, args.robots, args.rounds, args.seconds, note)
+    if args.json:
+        print_json(found)
+        return 0
+    say(
+        f"{args.robots} robots to their goals, {TICKS} ticks a step, "
+        f"median of {args.rounds} rounds (lowest to highest)"
+    )
+    table("env-steps per CPU-second", found["env_steps_per_cpu_s"], "{:>14,.0f}")
+    table("ratio", found["ratio_spread"], "{:>14,.1f}")
     return 0
 
 

@@ -26,6 +26,7 @@ class Peer:
     Attributes:
         name: of the script.
         versions: of the peer and what it stands on.
+        notes: what its script found wrong with it.
     """
 
     def __init__(self, name: str, python: Path, **options: Any) -> None:
@@ -55,7 +56,9 @@ class Peer:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
         )
-        self.versions: dict[str, str] = self._answer()["versions"]
+        ready = self._answer()
+        self.versions: dict[str, str] = ready["versions"]
+        self.notes: list[str] = ready.get("notes", [])
 
     def round(self) -> tuple[float, float]:
         """Run one round: steps done, and CPU-seconds spent.

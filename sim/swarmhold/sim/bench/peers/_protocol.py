@@ -12,7 +12,7 @@ def options(**defaults):
     return {name: type(value)(given.get(name, value)) for name, value in defaults.items()}
 
 
-def serve(action, steps, seconds, *packages):
+def serve(action, steps, seconds, *packages, notes=()):
     """Answer rounds until the end of input.
 
     Args:
@@ -20,10 +20,12 @@ def serve(action, steps, seconds, *packages):
         steps: what one call is worth.
         seconds: of a round.
         packages: whose versions to tell.
+        notes: lines on what is wrong with the peer, if anything.
     """
     action()
     versions = {name: _version(name) for name in packages}
-    print(json.dumps({"swarmhold": "ready", "versions": versions}), flush=True)
+    ready = {"swarmhold": "ready", "versions": versions, "notes": list(notes)}
+    print(json.dumps(ready), flush=True)
     for _ in sys.stdin:
         done, started, spent = 0, time.process_time(), 0.0
         while spent < seconds:
