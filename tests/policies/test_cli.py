@@ -14,6 +14,7 @@ import pytest
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.cli import evaluate_main, train_main
 from swarmhold.policies.config import TrainConfig
+from swarmhold.sim.jaxrobotarium import policy as abroad
 
 SWARMHOLD = "import sys; from swarmhold.hardware.cli.main import main; sys.exit(main())"
 TINY = ("--robots", "3", "--teams", "1", "--warm-start", "0", "--iterations", "50")
@@ -98,6 +99,21 @@ def test_resume_refuses_options_that_contradict_the_run(tmp_path: Path) -> None:
     assert train_main(words) == 0
     with pytest.raises(ConfigError, match="--robots 5 differs"):
         train_main(["--resume", "--run-dir", str(run), "--robots", "5"])
+
+
+def test_evaluate_in_jaxrobotarium(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["heuristic", "--robots", "4", "--simulator", "jaxrobotarium"]
+    with pytest.raises(ConfigError, match="gritsbot robots only"):
+        evaluate_main(words)
+    monkeypatch.setattr(abroad, "ROBOT", "epuck")
+    monkeypatch.setattr(abroad, "navigation", lambda teams, robots, seed: (teams, robots, seed))
+    monkeypatch.setattr(abroad, "evaluate", lambda env, act, episodes: {"success": float(env[0])})
+    assert evaluate_main([*words, "--episodes", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["success"] == 3.0
+    assert evaluate_main([*words, "--episodes", "70"]) == 0
+    assert capsys.readouterr().out == "success 64\n"
 
 
 def test_evaluate_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,9 @@
 """JaxRobotarium beside ours: what is missing is said in one line, and what is there agrees."""
 
+import json
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,11 +184,33 @@ def test_our_policies_are_played_in_navigation(peer):
         policy.evaluate(JaxRobotariumEnv("rware"), policy.to_own_landmark, 1)
 
 
-def test_the_command_line_prints_every_comparison(peer, monkeypatch, capsys):
-    rows = {"position_m": 1e-6}
-    monkeypatch.setattr(__main__, "cross_check", lambda: {"motion": rows})
+def test_the_command_line_prints_every_comparison(monkeypatch, capsys):
+    given = SimpleNamespace(versions={"jax": "0"})
+    monkeypatch.setattr(__main__, "probe", lambda: given)
+    monkeypatch.setattr(__main__, "cross_check", lambda: {"motion": {"position_m": 1e-6}})
     monkeypatch.setattr(__main__, "evaluate", lambda *_: {"success": 1.0})
     monkeypatch.setattr(__main__, "navigation", lambda *_: None)
-    assert __main__.main(["--check"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("versions: jax ") and printed[1] == "motion: position_m 1e-06"
+    assert __main__.main(["--check", "--play", "example"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "versions: jax 0",
+        "motion: position_m 1e-06",
+        "example in navigation: success 1",
+    ]
+    assert __main__.main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"versions": {"jax": "0"}}
+
+
+def test_bundles_for_other_robots_are_refused():
+    bundles = Path(__file__).parents[2] / "export/swarmhold/export/bundles"
+    with pytest.raises(ConfigError, match="gritsbot robots only; this policy is for epuck"):
+        policy.bundle_policy(bundles / "rendezvous-epuck")
+
+
+def test_a_bundle_acts_on_tokens_of_navigation(monkeypatch):
+    bundles = Path(__file__).parents[2] / "export/swarmhold/export/bundles"
+    monkeypatch.setattr(policy, "ROBOT", "epuck")
+    act = policy.bundle_policy(bundles / "coverage-epuck")
+    tokens = policy.Tokens(0.1)
+    poses = check.layouts(np.random.default_rng(0), 2, 3, 0.5)
+    seen = tokens.see(poses, poses[:, ::-1, :2], np.zeros((2, 3, 2)))
+    assert act(seen, np.ones((2, 3, 2))).shape == (2, 3, 2)

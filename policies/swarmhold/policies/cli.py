@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -161,6 +161,8 @@ class EvaluateArgs:
     """Fault kinds, one row each."""
     backend: str = "batched"
     """Physics: batched, numpy, mixed, pybullet or pybullet-native."""
+    simulator: Literal["own", "jaxrobotarium"] = "own"
+    """Own, or JaxRobotarium's Navigation: gritsbot only, no faults, one row of figures."""
     disturbances: Disturbances = field(default_factory=Disturbances)
     """Wind, noise, delays and randomisation, the same in every cell."""
     seed: int = 100
@@ -194,6 +196,8 @@ def evaluate_main(argv: list[str]) -> int:
     subject = _subject(args)
     robots = args.robots or subject.robots
     _check(args, robots)
+    if args.simulator == "jaxrobotarium":
+        return _in_jaxrobotarium(args, subject, robots)
 
     def make_env() -> SwarmEnv:
         return SwarmEnv(
@@ -221,6 +225,23 @@ def evaluate_main(argv: list[str]) -> int:
         print_json(table)
     else:
         _show(table)
+    return 0
+
+
+def _in_jaxrobotarium(args: EvaluateArgs, subject: Subject, robots: int) -> int:
+    """Play in JaxRobotarium's Navigation, and print the figures."""
+    from swarmhold.sim.jaxrobotarium import policy as abroad
+
+    abroad.check_robot(subject.robot)
+    home = SwarmEnv(subject.scenario, subject.robot, 1, robots)  # heuristics ask it for its spec
+    env = abroad.navigation(min(args.episodes, 64), robots, args.seed)
+    found = abroad.evaluate(env, subject.act(home), args.episodes)
+    home.close()
+    table = {"policy": args.policy, "simulator": args.simulator, "robots": robots, **found}
+    if args.json:
+        print_json(table)
+    else:
+        say(", ".join(f"{name} {value:.3g}" for name, value in found.items()))
     return 0
 
 

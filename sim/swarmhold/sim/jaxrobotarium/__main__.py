@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.sim.jaxrobotarium.check import cross_check
 from swarmhold.sim.jaxrobotarium.install import probe
-from swarmhold.sim.jaxrobotarium.policy import evaluate, navigation, to_own_landmark
+from swarmhold.sim.jaxrobotarium.policy import bundle_policy, evaluate, navigation, to_own_landmark
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,15 @@ class Args:
     """Whether JaxRobotarium can be used here."""
 
     check: bool = False
-    """Also compare its physics and its barrier with ours, and play the example of a policy."""
+    """Also compare its physics and its barrier with ours."""
+    play: str | None = None
+    """Also play a bundle for gritsbot robots, or the word example, in its scenario Navigation."""
+    robots: int = 3
+    """Team size to play with."""
+    episodes: int = 64
+    """Episodes to play."""
+    seed: int = 0
+    """Of the layouts to play in."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -26,13 +35,10 @@ def main(argv: list[str]) -> int:
     """Print what the probe finds."""
     args = parse(Args, argv, "python -m swarmhold.sim.jaxrobotarium")
     try:
-        found: dict[str, dict] = {"versions": probe().versions}
+        found = _found(args)
     except SwarmholdError as error:
         note(f"error: {error}")
         return 2
-    if args.check:
-        found.update(cross_check())
-        found["navigation, example policy"] = evaluate(navigation(16, 3), to_own_landmark, 16)
     if args.json:
         print_json(found)
         return 0
@@ -43,6 +49,19 @@ def main(argv: list[str]) -> int:
         )
         say(f"{name}: {line}")
     return 0
+
+
+def _found(args: Args) -> dict[str, dict]:
+    """What there is to print, by title."""
+    found: dict[str, dict] = {"versions": probe().versions}
+    if args.check:
+        found.update(cross_check())
+    if args.play is not None:
+        policy = to_own_landmark if args.play == "example" else bundle_policy(Path(args.play))
+        teams = max(min(args.episodes, 64), 1)
+        env = navigation(teams, args.robots, args.seed)
+        found[f"{args.play} in navigation"] = evaluate(env, policy, args.episodes)
+    return found
 
 
 if __name__ == "__main__":

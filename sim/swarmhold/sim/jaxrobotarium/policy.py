@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.observe import observe
+from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Float, Kinematics, Observation, teammate_index
 from swarmhold.sim.ground.engine import ANGULAR_GAIN, LINEAR_GAIN, TICK
@@ -98,6 +101,24 @@ def to_own_landmark(seen: Observation, weights: Float) -> Float:
     way = np.take_along_axis(seen.obstacles[..., :2], first, axis=-2)[..., 0, :]
     way = way * mine.any(axis=-1, keepdims=True)
     return np.stack([LINEAR_GAIN * way[..., 0], ANGULAR_GAIN * way[..., 1]], axis=-1)
+
+
+def bundle_policy(path: Path) -> Policy:
+    """The policy of an exported bundle.
+
+    Raises:
+        ConfigError: it was trained for another robot class.
+    """
+    bundle = open_bundle(path)
+    check_robot(bundle.manifest.robot)
+    onnx = OnnxPolicy(bundle)
+    return lambda seen, weights: onnx.act(seen, weights).action
+
+
+def check_robot(robot: str) -> None:
+    """Raises: ConfigError, if JaxRobotarium has no such robots."""
+    if robot != ROBOT:
+        raise ConfigError(f"JaxRobotarium has {ROBOT} robots only; this policy is for {robot}")
 
 
 def navigation(
