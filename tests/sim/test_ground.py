@@ -237,6 +237,27 @@ def test_reset_touches_the_masked_teams_only():
         Robotarium(0, 3)
 
 
+@pytest.mark.parametrize("to_goal", [False, True])
+def test_teams_side_by_side_move_as_teams_by_themselves(to_goal):
+    rng, n_envs = np.random.default_rng(9), 37
+    poses, command = crowd(rng, n_envs, 4, 0.6)
+    many = Robotarium(n_envs, 4, barrier=False, half=(0.5, 0.4))
+    many.reset(poses)
+    many.present = rng.random((n_envs, 4)) < 0.8
+    there, aim = many.present.copy(), poses[:, ::-1, :2] if to_goal else command
+    (many.drive_to if to_goal else many.drive)(aim, 40)
+    for e in range(n_envs):
+        one = Robotarium(1, 4, barrier=False, half=(0.5, 0.4))
+        one.reset(poses[e : e + 1])
+        one.present = there[e : e + 1]
+        (one.drive_to if to_goal else one.drive)(aim[e : e + 1], 40)
+        assert np.allclose(one.poses[0], many.poses[e], rtol=0.0, atol=1e-12)
+        assert np.array_equal(one.collided[0], many.collided[e])
+        assert np.array_equal(one.outside[0], many.outside[e])
+    assert 0 < many.collided.sum() < there.sum() and 0 < many.outside.sum() < there.sum()
+    assert not (many.collided | many.outside)[~there].any()
+
+
 def test_marks_tell_who_collided_and_who_left():
     sim = Robotarium(2, 3, barrier=False, half=(0.5, 0.3))
     place = np.array(

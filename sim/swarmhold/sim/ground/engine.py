@@ -17,7 +17,7 @@ import numpy as np
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.types import Bool, Float, Int
 from swarmhold.sim.ground import barrier as law
-from swarmhold.sim.ground import solver
+from swarmhold.sim.ground import lanes, solver, unicycle
 from swarmhold.sim.ground.barrier import (
     COMMAND_LIMIT,
     PROJECTION,
@@ -28,13 +28,19 @@ from swarmhold.sim.ground.barrier import (
     workspace,
 )
 from swarmhold.sim.ground.solver import compiled
+from swarmhold.sim.ground.unicycle import (
+    ANGULAR_GAIN,
+    COLLISION_DIAMETER,
+    LINEAR_GAIN,
+    TICK,
+    TURN,
+    turned,
+)
 
-TICK = 0.033  # s
-COLLISION_DIAMETER = 0.135  # m, between centres
-LINEAR_GAIN, ANGULAR_GAIN = 0.8, 3.0  # 1/s and rad/(m s), of the position controller
-TURN = 2.0 * math.pi
+ENOUGH = 8  # teams from which on lanes pay
 # The disk cache of compiled code sees changes of this file only; this adds the others.
-SOURCE = zlib.crc32(b"".join(Path(part.__file__).read_bytes() for part in (law, solver)))
+PARTS = (law, solver, lanes, unicycle)
+SOURCE = zlib.crc32(b"".join(Path(part.__file__).read_bytes() for part in PARTS))
 
 
 @compiled(forceinline=True)
@@ -56,18 +62,6 @@ def clip_wheels(v, s):
     left = min(max(v - SLANT * s, -SPEED_LIMIT), SPEED_LIMIT)
     right = min(max(v + SLANT * s, -SPEED_LIMIT), SPEED_LIMIT)
     return 0.5 * (left + right), 0.5 * (right - left) / SLANT
-
-
-def turned(c, s, angle):
-    """(c, s) of a yaw increased by `angle`, |angle| < 0.13 rad, to rounding; norm kept at one."""
-    q = angle * angle
-    sine = angle * (1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0))))
-    cosine = 1.0 - q / 2.0 * (
-        1.0 - q / 12.0 * (1.0 - q / 30.0 * (1.0 - q / 56.0 * (1.0 - q / 90.0)))
-    )
-    c, s = c * cosine - s * sine, s * cosine + c * sine
-    fix = 1.5 - 0.5 * (c * c + s * s)
-    return c * fix, s * fix
 
 
 _turned = compiled(forceinline=True)(turned)
@@ -123,6 +117,9 @@ def advance_teams(
         key: makes stored code one with the source that it calls.
     """
     n = poses.shape[1]
+    if not barrier and poses.shape[0] >= ENOUGH:
+        lanes.open_lanes(poses, present, target, to_goal, ticks, half, marks)
+        return
     place, heading, wish, safe, tip = [np.zeros((n, 2)) for _ in range(5)]
     for e in range(poses.shape[0]):
         there, yaw, aim, hit, out = present[e], poses[e, :, 2], target[e], marks[0][e], marks[1][e]
@@ -328,8 +325,10 @@ class Robotarium:
     def drive(self, command: Float, ticks: int) -> None:
         """Hold commands (E, N, 2), m/s and rad/s, filtered each tick; not finite means stop."""
         command = self._shaped(command, 2)
-        sound = np.isfinite(command).all(axis=-1, keepdims=True)
-        self._run(np.where(sound, command, 0.0), False, ticks)
+        if not np.isfinite(command).all():
+            sound = np.isfinite(command).all(axis=-1, keepdims=True)
+            command = np.where(sound, command, 0.0)
+        self._run(command, False, ticks)
 
     def drive_to(self, goal: Float, ticks: int) -> None:
         """Drive towards goals (E, N, 2), m, world frame; not finite means the present place.
@@ -338,8 +337,10 @@ class Robotarium:
         3 e_y with the error e in the robot's own axes, as the Robotarium's utilities do.
         """
         goal = self._shaped(goal, 2)
-        sound = np.isfinite(goal).all(axis=-1, keepdims=True)
-        self._run(np.where(sound, goal, self.poses[..., :2]), True, ticks)
+        if not np.isfinite(goal).all():
+            sound = np.isfinite(goal).all(axis=-1, keepdims=True)
+            goal = np.where(sound, goal, self.poses[..., :2])
+        self._run(goal, True, ticks)
 
     def snapshot(self) -> Snapshot:
         """A copy of all state; `restore` makes what follows bit-equal."""
@@ -358,7 +359,7 @@ class Robotarium:
             mine[:] = kept
 
     def _shaped(self, value: Float, last: int) -> Float:
-        value = np.asarray(value, float)
+        value = np.ascontiguousarray(value, float)
         wanted = (self.n_envs, self.n_robots, last)
         if value.shape != wanted:
             raise ConfigError(f"an array of shape {value.shape} came; {wanted} is needed")
