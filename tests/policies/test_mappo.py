@@ -9,6 +9,7 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import LANDMARK_SIZE, ROBOT_SIZE, Critic
+from swarmhold.policies.forward import policy_means
 from swarmhold.policies.mappo import ValueScale, advantages, log_prob, mir_penalty, update
 from swarmhold.policies.rollout import Batch
 
@@ -75,8 +76,8 @@ def _play(actor: HealthAttentionActor, rng: np.random.Generator) -> Batch:
         "real": np.zeros((steps + 1, teams, 1), np.float32),
     }
     valid = np.ones(SHAPE, bool)
-    end = np.zeros(SHAPE[1])  # the update never looks at it
-    return Batch(inputs, critic, mean, action, action[:0], reward, valid, end, end)
+    end, none = np.zeros(SHAPE[1]), action[:0]  # the update never looks at them
+    return Batch(inputs, critic, mean, action, none, reward, none, valid, end, end)
 
 
 def _learn(rows_that_count: bool) -> tuple[float, float, dict[str, float]]:
@@ -110,15 +111,19 @@ def test_robots_that_do_not_act_teach_nothing_but_do_no_harm() -> None:
     assert after > 3 * -2 * STD**2
 
 
+def _penalty(actor: HealthAttentionActor, inputs: list[torch.Tensor]) -> torch.Tensor:
+    _, mean, alone = policy_means(actor, actor.prepare(*inputs), alone=True)
+    assert alone is not None and not alone.requires_grad
+    return mir_penalty(mean, alone, STD, 5.0).mean()
+
+
 def test_mir_penalty_is_zero_when_nobody_is_heard() -> None:
     torch.manual_seed(0)
     actor = HealthAttentionActor(policy_spec("crazyflie"), 16, 2)
     inputs = [torch.from_numpy(x[0, 0]) for x in _inputs(np.random.default_rng(1)).values()]
     masked = [*inputs[:2], torch.zeros_like(inputs[2]), *inputs[3:]]
-    mean, _ = actor.mean(*masked)
-    assert float(mir_penalty(actor, masked, mean, STD, 5.0).detach()) == 0.0
-    heard, _ = actor.mean(*inputs)
-    penalty = mir_penalty(actor, inputs, heard, STD, 5.0)
+    assert float(_penalty(actor, masked).detach()) < 1e-12
+    penalty = _penalty(actor, inputs)
     assert 0.0 < float(penalty.detach()) <= 5.0
     penalty.backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in actor.parameters())
@@ -136,7 +141,7 @@ def test_mir_penalty_keeps_the_head_count() -> None:
             stream.null_value.zero_()
     inputs = [torch.from_numpy(x[0, 0]) for x in _inputs(np.random.default_rng(1)).values()]
     mean, _ = actor.mean(*inputs)
-    assert float(mir_penalty(actor, inputs, mean, STD, 5.0).detach()) < 1e-8
+    assert float(_penalty(actor, inputs).detach()) < 1e-8
     fewer = [*inputs[:2], torch.zeros_like(inputs[2]), *inputs[3:]]
     assert (actor.mean(*fewer)[0] - mean).abs().max() > 1e-4
 

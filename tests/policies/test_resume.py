@@ -34,11 +34,11 @@ def stop_after(iterations: int) -> Report:
     return report
 
 
-def run_with_stops(run: Path, stops: list[int]) -> Path:
+def run_with_stops(run: Path, stops: list[int], config: TrainConfig = TINY) -> Path:
     for index, stop in enumerate(stops):
         with pytest.raises(KeyboardInterrupt):
-            train(TINY, run, index > 0, stop_after(stop), workers=1 + index % 2)
-    return train(TINY, run, bool(stops), lambda *_: None)
+            train(config, run, index > 0, stop_after(stop), workers=1 + index % 2)
+    return train(config, run, bool(stops), lambda *_: None)
 
 
 def lines(run: Path) -> list[dict[str, float]]:
@@ -46,9 +46,11 @@ def lines(run: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-def test_resumed_run_is_identical(tmp_path: Path) -> None:
-    whole = run_with_stops(tmp_path / "whole", [])
-    parts = run_with_stops(tmp_path / "parts", [1, 3])  # once in each phase
+@pytest.mark.parametrize("trunk", ["separate", "shared"])
+def test_resumed_run_is_identical(tmp_path: Path, trunk: str) -> None:
+    config = TINY.model_copy(update={"trunk": trunk})
+    whole = run_with_stops(tmp_path / "whole", [], config)
+    parts = run_with_stops(tmp_path / "parts", [1, 3], config)  # once in each phase
     one, two = (load_file(run / "checkpoint.safetensors") for run in (whole, parts))
     assert one.keys() == two.keys()
     for name in one:

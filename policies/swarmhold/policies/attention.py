@@ -9,6 +9,7 @@ count as one. A learned null token is always present and keeps the softmax finit
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,26 @@ def scales(fields: tuple[Field, ...]) -> Tensor:
     return torch.tensor([field.scale for field in fields for _ in range(field.size)])
 
 
+class Tokens(NamedTuple):
+    """The actor's inputs, cleaned and scaled.
+
+    Attributes:
+        own: (B, Ds + 2) own token and head-count.
+        count: (B, 2) head-count, squashed and scaled.
+        team: (B, M, Dt + 3).
+        team_bias: (B, M) added to the logits: log(health), or `MASKED`.
+        marks: (B, O, Do + 5).
+        mark_bias: (B, O) 0, or `MASKED`.
+    """
+
+    own: Tensor
+    count: Tensor
+    team: Tensor
+    team_bias: Tensor
+    marks: Tensor
+    mark_bias: Tensor
+
+
 class HealthAttentionActor(nn.Module):
     """Policy of one robot; all robots share it.
 
@@ -90,6 +111,7 @@ class HealthAttentionActor(nn.Module):
         """
         super().__init__()
         self.width, self.heads = width, heads
+        self.feature_size = 3 * width + 2
         self.register_buffer("self_scale", scales(spec.self_fields))
         self.register_buffer("team_scale", scales(spec.team_fields))
         self.register_buffer("obstacle_scale", scales(spec.obstacle_fields))
@@ -103,7 +125,7 @@ class HealthAttentionActor(nn.Module):
         self.join = nn.Linear(2 * width, width)
         self.obstacles = Attention(width, heads)
         self.head = nn.Sequential(
-            nn.Linear(3 * width + 2, 2 * width),
+            nn.Linear(self.feature_size, 2 * width),
             nn.ReLU(),
             nn.Linear(2 * width, width),
             nn.ReLU(),
@@ -156,6 +178,20 @@ class HealthAttentionActor(nn.Module):
             head_count: (B) replaces the sum of live weights (for the fallback policy of
                 MIR-F, which sees nobody but still knows how many work).
         """
+        tokens = self.prepare(self_token, team, health, obstacles, obstacle_mask, head_count)
+        features, shares = self.features(tokens)
+        return torch.tanh(self.head(features)), shares
+
+    def prepare(
+        self,
+        self_token: Tensor,
+        team: Tensor,
+        health: Tensor,
+        obstacles: Tensor,
+        obstacle_mask: Tensor,
+        head_count: Tensor | None = None,
+    ) -> Tokens:
+        """Clean, scale and mask; nothing in here is learned. Arguments as in `mean`."""
         health = clean(health).clamp(0.0, 1.0)
         live = health > LIVE
         bias = torch.where(live, torch.log(health.clamp(min=LIVE)), MASKED)
@@ -167,20 +203,29 @@ class HealthAttentionActor(nn.Module):
         if head_count is None:
             head_count = torch.where(live, health, 0.0).sum(dim=-1)
         count = torch.stack([head_count / (1.0 + head_count), head_count / 10.0], dim=-1)
-
-        z = self.encode_self(torch.cat([own, count], dim=-1))
-        mates = self.encode_team(torch.cat([team, zoom(team)], dim=-1))
         marks = torch.cat([spots, zoom(spots)], dim=-1)
-        counted = torch.cat([marks, count[:, None, :] + torch.zeros_like(marks[..., :2])], dim=-1)
-        marks = self.encode_obstacle(counted)
-        served, _ = self.ask_team(marks, mates, bias)
+        return Tokens(
+            own=torch.cat([own, count], dim=-1),
+            count=count,
+            team=torch.cat([team, zoom(team)], dim=-1),
+            team_bias=bias,
+            marks=torch.cat([marks, count[:, None, :] + torch.zeros_like(marks[..., :2])], dim=-1),
+            mark_bias=spot_bias,
+        )
+
+    def features(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """What the head sees, (B, 3 width + 2), and the attention (B, M + 1)."""
+        z = self.encode_self(tokens.own)
+        mates = self.encode_team(tokens.team)
+        marks = self.encode_obstacle(tokens.marks)
+        served, _ = self.ask_team(marks, mates, tokens.team_bias)
         marks = marks + self.blend(torch.cat([marks, served], dim=-1))
 
-        from_team, shares = self.team(z[:, None], mates, bias)
+        from_team, shares = self.team(z[:, None], mates, tokens.team_bias)
         query = self.join(torch.cat([z, from_team[:, 0]], dim=-1))
-        from_marks, _ = self.obstacles(query[:, None], marks, spot_bias)
-        features = torch.cat([z, from_team[:, 0], from_marks[:, 0], count], dim=-1)
-        return torch.tanh(self.head(features)), shares[:, 0]
+        from_marks, _ = self.obstacles(query[:, None], marks, tokens.mark_bias)
+        features = torch.cat([z, from_team[:, 0], from_marks[:, 0], tokens.count], dim=-1)
+        return features, shares[:, 0]
 
 
 def clean(values: Tensor) -> Tensor:

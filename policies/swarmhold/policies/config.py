@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from swarmhold.hardware.spec import policy_spec
@@ -58,6 +60,8 @@ class TrainConfig(BaseModel):
     """Width of the actor's tokens."""
     heads: int = Field(4, ge=1)
     """Attention heads."""
+    trunk: Literal["separate", "shared"] = "separate"
+    """Whether the critic has a network of its own or sits on the actor's encoders and attention."""
 
     @field_validator("robot")
     @classmethod

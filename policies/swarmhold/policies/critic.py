@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from swarmhold.hardware.types import Float
-from swarmhold.policies.attention import MASKED, Attention, encoder
+from swarmhold.policies.attention import Attention, encoder
+from swarmhold.policies.forward import after, attend
 from swarmhold.sim.step import Step, Truth
 
 ROBOT_SIZE = 12
@@ -39,10 +40,39 @@ class Critic(nn.Module):
             (B, N) normalised values.
         """
         tokens = self.encode(robots)
-        mates, _ = self.team(tokens, tokens, torch.where(present > 0.5, 0.0, MASKED))
-        spots = self.encode_landmark(marks)
-        seen, _ = self.marks(tokens, spots, torch.where(real > 0.5, 0.0, MASKED))
+        team = self.team
+        asked, key, value = team.query(tokens), team.key(tokens), team.value(tokens)
+        mates = attend(team, asked, key, value, (present > 0.5).float())
+        spots = torch.relu(self.encode_landmark[0](marks))
+        maps = [self.marks.key, self.marks.value]
+        key, value = after(maps, self.encode_landmark[2], spots)
+        seen = attend(self.marks, self.marks.query(tokens), key, value, (real > 0.5).float())
         values: Tensor = self.head(torch.cat([tokens, mates, seen], dim=-1))
+        return values[..., 0]
+
+
+class SharedCritic(nn.Module):
+    """Value of a robot on top of the actor's features: encoders and attention are shared."""
+
+    def __init__(self, features: int, insight: int = 3 * ROBOT_SIZE, width: int = 64) -> None:
+        """Args: sizes of the actor's features and of the truth beside them, and the width."""
+        super().__init__()
+        self.encode = nn.Linear(insight, width)
+        self.head = nn.Sequential(nn.Linear(features + width, width), nn.ReLU())
+        self.value = nn.Linear(width, 1)
+
+    def forward(self, features: Tensor, insight: Tensor) -> Tensor:
+        """Values.
+
+        Args:
+            features: (..., F) what the actor's head sees.
+            insight: (..., I) truth about the robot and the team, see `samples.insight`.
+
+        Returns:
+            (...) normalised values.
+        """
+        known = torch.relu(self.encode(insight))
+        values: Tensor = self.value(self.head(torch.cat([features, known], dim=-1)))
         return values[..., 0]
 
 

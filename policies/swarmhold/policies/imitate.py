@@ -13,6 +13,7 @@ import torch
 
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.forward import policy_means
 from swarmhold.policies.randomise import draw_mix
 from swarmhold.policies.rollout import ACTOR_KEYS, Batch, Blend, Task
 from swarmhold.policies.workers import Rollouts
@@ -98,7 +99,7 @@ def _regress(
         # A policy that may see its last action learns to repeat it and never starts to move
         # (causal confusion, arXiv 1905.11979); shuffled between samples, it is of no use.
         inputs[0][:, :MOTION] = inputs[0][rng.permutation(len(rows)), :MOTION]
-        mean, _ = actor.mean(*inputs)
+        _, mean, _ = policy_means(actor, actor.prepare(*inputs), alone=False)
         loss = ((mean - torch.from_numpy(part["label"][rows])) ** 2).sum(dim=-1).mean()
         optimiser.zero_grad()
         loss.backward()

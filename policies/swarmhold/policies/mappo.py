@@ -5,16 +5,20 @@ Read from top to bottom: advantages, one update, the MIR-F penalty.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swarmhold.policies.attention import LIVE, HealthAttentionActor
+from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
-from swarmhold.policies.critic import Critic
-from swarmhold.policies.rollout import ACTOR_KEYS, CRITIC_KEYS, Batch
+from swarmhold.policies.critic import Critic, SharedCritic
+from swarmhold.policies.forward import policy_means
+from swarmhold.policies.rollout import CRITIC_KEYS, Batch
+from swarmhold.policies.samples import Chunk, Samples, insight, samples_of
 
 
 @dataclass(slots=True)
@@ -60,39 +64,54 @@ def log_prob(action: Tensor, mean: Tensor, std: float) -> Tensor:
     return density.sum(dim=-1)
 
 
-def mir_penalty(
-    actor: HealthAttentionActor, inputs: list[Tensor], mean: Tensor, std: float, clip: float
-) -> Tensor:
+def mir_penalty(mean: Tensor, alone: Tensor, std: float, clip: float) -> Tensor:
     """MIR-F: KL between the policy and itself with every teammate masked.
 
     Bounds I(teammates; action | own tokens); the head-count stays at its true value, so that
     the reaction to the supervisor is not penalised.
 
     Args:
-        actor: policy.
-        inputs: the five actor inputs, (B, ...).
         mean: (B, Da) policy mean, carries the gradient.
+        alone: (B, Da) mean of the policy that hears nobody, without gradient.
         std: of the policy.
         clip: largest penalty of one sample.
+
+    Returns:
+        (B) penalties.
     """
-    own, team, health, obstacles, mask = inputs
-    with torch.no_grad():
-        heads = torch.where(health > LIVE, health, 0.0).sum(dim=-1)
-        alone, _ = actor.mean(own, team, torch.zeros_like(health), obstacles, mask, heads)
     divergence = ((mean - alone) ** 2).sum(dim=-1) / (2 * std**2)
-    return divergence.clamp(max=clip).mean()
+    return divergence.clamp(max=clip)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How the networks are computed while learning.
+
+    Attributes:
+        name: for people.
+        bf16: matrix products in bfloat16; weights, sums and losses stay in float32.
+        compiled: through torch.compile.
+    """
+
+    name: str = "f32"
+    bf16: bool = False
+    compiled: bool = False
+
+
+PLAIN = Mode()
 
 
 def update(
     config: TrainConfig,
     actor: HealthAttentionActor,
-    critic: Critic,
+    critic: Critic | SharedCritic,
     optimiser: torch.optim.Optimizer,
     scale: ValueScale,
     batch: Batch,
     std: float,
     mir_lambda: float,
     rng: np.random.Generator,
+    mode: Mode = PLAIN,
 ) -> dict[str, float]:
     """One MAPPO update on one batch of episodes; trains in place.
 
@@ -106,6 +125,7 @@ def update(
         std: exploration noise that the batch was collected with.
         mir_lambda: weight of the MIR-F penalty now.
         rng: of the minibatch order.
+        mode: how the networks are computed.
 
     Returns:
         Mean losses for the log.
@@ -114,75 +134,106 @@ def update(
     reward = np.repeat(batch.reward[..., None], batch.valid.shape[-1], axis=-1)
     gain, returns = advantages(reward, value, config.gamma, config.gae_lambda)
     scale.update(returns[batch.valid])
-    target = ((returns - scale.mean) / scale.std).astype(np.float32)
+    target = ((returns - scale.mean) / scale.std)[batch.valid].astype(np.float32)
     chosen = gain[batch.valid]
-    gain = ((gain - chosen.mean()) / (chosen.std() + 1e-8)).astype(np.float32)
-    steps, teams = batch.reward.shape
-    rows_per_step = max(1, config.minibatch // batch.valid.shape[-1])
+    gain = ((chosen - chosen.mean()) / (chosen.std() + 1e-8)).astype(np.float32)
+    samples = samples_of(actor, batch)
+    learn = _Step(
+        config, actor, critic, samples, torch.from_numpy(gain), torch.from_numpy(target), std,
+        mir_lambda, mode,
+    )  # fmt: skip
+    per_step = max(1, config.minibatch // batch.valid.shape[-1])
     sums: dict[str, float] = {}
     count = 0
     for _ in range(config.epochs):
-        order = rng.permutation(steps * teams)
-        for start in range(0, len(order), rows_per_step):
-            rows = np.unravel_index(order[start : start + rows_per_step], (steps, teams))
-            figures = _step(
-                config, actor, critic, optimiser, batch, rows, gain, target, std, mir_lambda
-            )
+        order = rng.permutation(len(samples.numbers))
+        for start in range(0, len(order), per_step):
+            optimiser.zero_grad()
+            figures = learn(order[start : start + per_step])
+            nn.utils.clip_grad_norm_(actor.parameters(), 0.5)
+            nn.utils.clip_grad_norm_(critic.parameters(), 0.5)
+            optimiser.step()
             for name, figure in figures.items():
                 sums[name] = sums.get(name, 0.0) + figure
             count += 1
     return {name: total / count for name, total in sums.items()}
 
 
-def _values(critic: Critic, batch: Batch) -> np.ndarray:
+def _values(critic: Critic | SharedCritic, batch: Batch) -> np.ndarray:
     """(T + 1, E, N) normalised values."""
     out = []
     with torch.no_grad():
+        if isinstance(critic, SharedCritic):
+            truth = torch.from_numpy(insight(batch.critic))
+            for features, known in zip(torch.from_numpy(batch.features), truth, strict=True):
+                out.append(critic(features, known).numpy())
+            return np.stack(out)
         for t in range(len(batch.critic["robots"])):
             inputs = [torch.from_numpy(batch.critic[key][t]) for key in CRITIC_KEYS]
             out.append(critic(*inputs).numpy())
     return np.stack(out)
 
 
-def _step(
-    config: TrainConfig,
-    actor: HealthAttentionActor,
-    critic: Critic,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    rows: tuple[np.ndarray, ...],
-    gain: np.ndarray,
-    target: np.ndarray,
-    std: float,
-    mir_lambda: float,
-) -> dict[str, float]:
-    """One gradient step on the teams and times in `rows`."""
-    valid = batch.valid[rows]
-    inputs = [torch.from_numpy(batch.actor[key][rows][valid]) for key in ACTOR_KEYS]
-    action = torch.from_numpy(batch.action[rows][valid])
-    advantage = torch.from_numpy(gain[rows][valid])
-    old = log_prob(action, torch.from_numpy(batch.mean[rows][valid]), std)
-    mean, _ = actor.mean(*inputs)
-    ratio = torch.exp(log_prob(action, mean, std) - old)
-    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-    surrogate = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-    guess = critic(*(torch.from_numpy(batch.critic[key][:-1][rows]) for key in CRITIC_KEYS))
-    fit = nn.functional.huber_loss(
-        guess[torch.from_numpy(valid)], torch.from_numpy(target[rows][valid])
-    )
-    loss = surrogate + 0.5 * fit
-    penalty = torch.zeros(())
-    if mir_lambda > 0.0:
-        penalty = mir_penalty(actor, inputs, mean, std, config.mir_clip)
-        loss = loss + mir_lambda * penalty
-    optimiser.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(actor.parameters(), 0.5)
-    nn.utils.clip_grad_norm_(critic.parameters(), 0.5)
-    optimiser.step()
-    return {
-        "surrogate": float(surrogate.detach()),
-        "value_loss": float(fit.detach()),
-        "mir": float(penalty.detach()),
-        "ratio_spread": float((ratio.detach() - 1).abs().mean()),
-    }
+@dataclass(slots=True)
+class _Step:
+    """Gradients of one minibatch; arguments as in `update`, `gain` and `target` per row."""
+
+    config: TrainConfig
+    actor: HealthAttentionActor
+    critic: Critic | SharedCritic
+    samples: Samples
+    gain: Tensor
+    target: Tensor
+    std: float
+    mir_lambda: float
+    mode: Mode
+
+    def __call__(self, pairs: np.ndarray) -> dict[str, float]:
+        """Add up the gradients of the (time, team) pairs; returns the losses."""
+        numbers = self.samples.numbers[pairs]
+        rows = numbers[numbers >= 0]
+        sums = dict.fromkeys(("surrogate", "value_loss", "mir", "ratio_spread"), 0.0)
+        if isinstance(self.critic, Critic):
+            inputs = [part[torch.from_numpy(pairs)] for part in self.samples.critic]
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.mode.bf16):
+                guess = self.critic(*inputs).float()
+            guess = guess[torch.from_numpy(numbers >= 0)]
+            fit = nn.functional.huber_loss(guess, self.target[torch.from_numpy(rows)])
+            (0.5 * fit).backward()
+            sums["value_loss"] = float(fit.detach())
+        for chunk in self.samples.chunks(rows, trim=not self.mode.compiled):
+            for name, figure in self._piece(chunk).items():
+                sums[name] += figure
+        return sums
+
+    def _piece(self, chunk: Chunk) -> dict[str, float]:
+        """Gradients of one chunk, as its share of the minibatch."""
+        means = _compiled() if self.mode.compiled else policy_means
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.mode.bf16):
+            features, mean, alone = means(self.actor, chunk.tokens, self.mir_lambda > 0.0)
+            if isinstance(self.critic, SharedCritic):
+                guess = self.critic(features, self.samples.insight[chunk.rows]).float()
+        gain, clip = self.gain[chunk.rows], self.config.clip
+        action, old = self.samples.action[chunk.rows], self.samples.mean[chunk.rows]
+        ratio = torch.exp(log_prob(action, mean, self.std) - log_prob(action, old, self.std))
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        surrogate = -torch.minimum(ratio * gain, clipped * gain) @ chunk.share
+        loss = surrogate
+        figures = {"ratio_spread": float((ratio.detach() - 1).abs() @ chunk.share)}
+        if alone is not None:
+            penalty = mir_penalty(mean, alone, self.std, self.config.mir_clip) @ chunk.share
+            loss = loss + self.mir_lambda * penalty
+            figures["mir"] = float(penalty.detach())
+        if isinstance(self.critic, SharedCritic):
+            target = self.target[chunk.rows]
+            fit = nn.functional.huber_loss(guess, target, reduction="none") @ chunk.share
+            loss = loss + 0.5 * fit
+            figures["value_loss"] = float(fit.detach())
+        loss.backward()
+        figures["surrogate"] = float(surrogate.detach())
+        return figures
+
+
+@functools.cache
+def _compiled() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
+    return torch.compile(policy_means)

@@ -11,6 +11,7 @@ from torch import Tensor
 from swarmhold.hardware.types import Float
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.critic import critic_inputs
+from swarmhold.policies.forward import policy_means
 from swarmhold.policies.randomise import (
     EpisodeMix,
     WeightRandomiser,
@@ -38,6 +39,7 @@ class Batch:
         action: (T, E, N, Da) normalised, before clipping.
         label: (T, E, N, Da) normalised action of the heuristic; empty if not asked for.
         reward: (T, E).
+        features: (T + 1, E, N, F) what the actor's head saw; empty if not asked for.
         valid: (T, E, N) the robot acts itself, so its sample teaches something.
         score: (E) at the end.
         error: (E) m, at the end.
@@ -49,6 +51,7 @@ class Batch:
     action: np.ndarray
     label: np.ndarray
     reward: np.ndarray
+    features: np.ndarray
     valid: np.ndarray
     score: np.ndarray
     error: np.ndarray
@@ -91,6 +94,7 @@ class Task:
         mix: episode kinds, team sizes, faults.
         explore: chooses the action from policy mean and heuristic (zeros if not labelled).
         label: whether to ask the heuristic.
+        features: whether to keep what the actor's head sees, for a critic on a shared trunk.
     """
 
     episode: int
@@ -98,6 +102,7 @@ class Task:
     mix: EpisodeMix
     explore: Gauss | Blend
     label: bool
+    features: bool = False
 
     def part(self, teams: slice) -> Task:
         """The same for some of the teams."""
@@ -112,15 +117,20 @@ def actor_inputs(step: Step, weights: Float) -> dict[str, Tensor]:
     return {key: torch.from_numpy(value) for key, value in arrays.items()}
 
 
-def means(actor: HealthAttentionActor, inputs: dict[str, Tensor], teams: int) -> Float:
-    """(E, N, Da) normalised policy means, `BLOCK` teams at a time."""
+def means(
+    actor: HealthAttentionActor, inputs: dict[str, Tensor], teams: int
+) -> tuple[Float, Float]:
+    """(E, N, F) features and (E, N, Da) normalised means, `BLOCK` teams at a time."""
     rows = len(inputs["self"]) // teams
-    parts = []
+    features, out = [], []
     with torch.no_grad():
         for start in range(0, teams * rows, BLOCK * rows):
             piece = (inputs[key][start : start + BLOCK * rows] for key in ACTOR_KEYS)
-            parts.append(actor.mean(*piece)[0].numpy())
-    return np.concatenate(parts).reshape(teams, rows, -1)
+            seen, mean, _ = policy_means(actor, actor.prepare(*piece), alone=False)
+            features.append(seen.numpy())
+            out.append(mean.numpy())
+    shape = (teams, rows, -1)
+    return np.concatenate(features).reshape(shape), np.concatenate(out).reshape(shape)
 
 
 def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> dict[str, np.ndarray]:
@@ -144,10 +154,15 @@ def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> dict[str,
         received = received_weight(weights)
         for key, value in critic_inputs(step, received, env.half_width).items():
             keep(key, value)
-        if step.done.all():
+        last = bool(step.done.all())
+        if last and not task.features:
             break
         inputs = actor_inputs(step, weights)
-        mean = means(actor, inputs, env.n_envs)
+        seen, mean = means(actor, inputs, env.n_envs)
+        if task.features:
+            keep("features", seen)
+        if last:
+            break
         wish = np.zeros_like(mean)
         if task.label:
             trusted = np.minimum(weights, step.teammate_health)
@@ -175,6 +190,7 @@ def batch_of(stacked: dict[str, np.ndarray]) -> Batch:
         action=stacked["action"],
         label=stacked["label"],
         reward=stacked["reward"],
+        features=stacked.get("features", np.empty(0, np.float32)),
         valid=stacked["valid"],
         score=stacked["score"][0],
         error=stacked["error"][0],

@@ -21,7 +21,7 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.checkpoint import restore, save, write_json
 from swarmhold.policies.config import TrainConfig
-from swarmhold.policies.critic import Critic
+from swarmhold.policies.critic import Critic, SharedCritic
 from swarmhold.policies.imitate import ENVS, KEEP, Imitation, imitate
 from swarmhold.policies.mappo import ValueScale, update
 from swarmhold.policies.randomise import draw_mix
@@ -37,7 +37,7 @@ class Learner:
     """All that training changes."""
 
     actor: HealthAttentionActor
-    critic: Critic
+    critic: Critic | SharedCritic
     optimiser: torch.optim.Optimizer
     scale: ValueScale
     memory: Imitation
@@ -48,7 +48,9 @@ def make_learner(config: TrainConfig) -> Learner:
     torch.set_num_threads(1)  # with two threads on busy cores torch is 15 to 60 times slower
     torch.manual_seed(config.seed)
     actor = HealthAttentionActor(policy_spec(config.robot), config.width, config.heads)
-    critic = Critic()
+    critic: Critic | SharedCritic = Critic()
+    if config.trunk == "shared":
+        critic = SharedCritic(actor.feature_size)
     optimiser = torch.optim.Adam(
         [
             {"params": actor.parameters(), "lr": config.actor_lr},
@@ -123,7 +125,7 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
     if not (run / "checkpoint.safetensors").is_file():
         _trim_log(run, 0)
         return 0
-    modules = {"actor": learner.actor, "critic": learner.critic}
+    modules: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
     progress = restore(run, modules, learner.optimiser)
     learner.scale = ValueScale(**progress["value_scale"])
     done = int(progress["iterations"])
@@ -150,7 +152,7 @@ def _iterate(
     anneal = np.clip((share - config.fault_start) / 0.2, 0.0, 1.0) if not config.warm_start else 1.0
     drawn = draw_mix(rng, config.teams, config.robots, config.min_robots, float(anneal))
     keys = mix(config.seed, 2, iteration, np.arange(config.teams))
-    task = Task(1000 + iteration, keys, drawn, Gauss(std), label=False)
+    task = Task(1000 + iteration, keys, drawn, Gauss(std), False, config.trunk == "shared")
     batch = main.collect(learner.actor, task)
     # The critic learns first, so that its early errors do not undo the warm start.
     actor_rate = 0.0 if config.warm_start and iteration < 2 else config.actor_lr * (1 - 0.9 * share)
@@ -191,7 +193,7 @@ def _store(run: Path, learner: Learner, done: int) -> None:
     if learner.memory.recent:
         part = learner.memory.recent[-1]
         np.savez(run / f"imitation-{done - 1}.npz", **part)
-    modules = {"actor": learner.actor, "critic": learner.critic}
+    modules: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
     save(run, modules, learner.optimiser, progress)
     if learner.memory.recent:
         (run / f"imitation-{done - 1 - KEEP}.npz").unlink(missing_ok=True)
