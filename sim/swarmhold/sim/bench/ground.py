@@ -5,6 +5,8 @@ observation, reward, violations, and a new start after fifty steps: a step of th
 Navigation of JaxRobotarium (Jain et al., arXiv 2505.06771). Controller and barrier act in every
 tick, as on the testbed. JaxRobotarium does so only where it evaluates; where it trains, both act
 once a step and the command is held. Rates named "held" are of that lighter step, on either side.
+Ours solves the barrier's program exactly; where a constraint binds, JaxRobotarium's solver mostly
+stops with one still missed (see `swarmhold.sim.jaxrobotarium.check`).
 """
 
 from __future__ import annotations
