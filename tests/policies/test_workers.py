@@ -63,11 +63,14 @@ def test_teams_are_dealt_in_whole_blocks() -> None:
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_processes_give_the_same_to_the_bit(here: list[np.ndarray], workers: int) -> None:
-    before = set(os.listdir("/dev/shm"))
     rollouts = rollouts_of(CONFIG, TEAMS, workers)
     assert isinstance(rollouts, Processes)
+    rollouts.collect(ACTOR, task(0))
+    assert rollouts._memory is not None
+    name = rollouts._memory.name
+    assert Path("/dev/shm", name).exists()
     assert same(play(rollouts), here)
-    assert set(os.listdir("/dev/shm")) <= before
+    assert not Path("/dev/shm", name).exists()
 
 
 def test_ray_gives_the_same_to_the_bit(here: list[np.ndarray]) -> None:

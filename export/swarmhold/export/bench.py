@@ -35,6 +35,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
 
   sim          simulators: hovering quadrotors against gym-pybullet-drones and crazyflow
   ground       Robotarium robots and their barrier, against JaxRobotarium and its simulator
+  train        the MAPPO update against the textbook one, and where an iteration goes
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours"""
@@ -54,7 +55,12 @@ def main(argv: list[str]) -> int:
         from swarmhold.sim.bench import cli
 
         return cli.sim(argv[1:]) if name == "sim" else cli.ground(argv[1:])
-    raise ConfigError(f"unknown bench {name!r}; choose one of: sim, ground, onnx, detection, soak")
+    if name == "train":
+        from swarmhold.policies.bench import train
+
+        return train(argv[1:])
+    known = ", ".join(("sim", "ground", "train", "onnx", *LIVE))
+    raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 
 def _onnx(argv: list[str]) -> int:

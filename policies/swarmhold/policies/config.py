@@ -62,6 +62,12 @@ class TrainConfig(BaseModel):
     """Attention heads."""
     trunk: Literal["separate", "shared"] = "separate"
     """Whether the critic has a network of its own or sits on the actor's encoders and attention."""
+    precision: Literal["auto", "f32", "bf16"] = "f32"
+    """Of matrix products while learning; auto measures, and takes bf16 if it pays and agrees."""
+    compile: bool = False
+    """Whether torch.compile may be used, where a C++ compiler is."""
+    threads: int = Field(1, ge=0, le=64)
+    """Of torch; 0 measures (results then depend on what was measured)."""
 
     @field_validator("robot")
     @classmethod

@@ -130,23 +130,12 @@ def update(
     Returns:
         Mean losses for the log.
     """
-    value = _values(critic, batch) * scale.std + scale.mean
-    reward = np.repeat(batch.reward[..., None], batch.valid.shape[-1], axis=-1)
-    gain, returns = advantages(reward, value, config.gamma, config.gae_lambda)
-    scale.update(returns[batch.valid])
-    target = ((returns - scale.mean) / scale.std)[batch.valid].astype(np.float32)
-    chosen = gain[batch.valid]
-    gain = ((chosen - chosen.mean()) / (chosen.std() + 1e-8)).astype(np.float32)
-    samples = samples_of(actor, batch)
-    learn = _Step(
-        config, actor, critic, samples, torch.from_numpy(gain), torch.from_numpy(target), std,
-        mir_lambda, mode,
-    )  # fmt: skip
+    learn = gradients_of(config, actor, critic, scale, batch, std, mir_lambda, mode)
     per_step = max(1, config.minibatch // batch.valid.shape[-1])
     sums: dict[str, float] = {}
     count = 0
     for _ in range(config.epochs):
-        order = rng.permutation(len(samples.numbers))
+        order = rng.permutation(learn.pairs)
         for start in range(0, len(order), per_step):
             optimiser.zero_grad()
             figures = learn(order[start : start + per_step])
@@ -157,6 +146,31 @@ def update(
                 sums[name] = sums.get(name, 0.0) + figure
             count += 1
     return {name: total / count for name, total in sums.items()}
+
+
+def gradients_of(
+    config: TrainConfig,
+    actor: HealthAttentionActor,
+    critic: Critic | SharedCritic,
+    scale: ValueScale,
+    batch: Batch,
+    std: float,
+    mir_lambda: float,
+    mode: Mode,
+) -> Gradients:
+    """Advantages and targets of a batch, ready for minibatches; arguments as in `update`."""
+    value = _values(critic, batch) * scale.std + scale.mean
+    reward = np.repeat(batch.reward[..., None], batch.valid.shape[-1], axis=-1)
+    gain, returns = advantages(reward, value, config.gamma, config.gae_lambda)
+    scale.update(returns[batch.valid])
+    target = ((returns - scale.mean) / scale.std)[batch.valid].astype(np.float32)
+    chosen = gain[batch.valid]
+    gain = ((chosen - chosen.mean()) / (chosen.std() + 1e-8)).astype(np.float32)
+    samples = samples_of(actor, batch)
+    return Gradients(
+        config, actor, critic, samples, torch.from_numpy(gain), torch.from_numpy(target), std,
+        mir_lambda, mode,
+    )  # fmt: skip
 
 
 def _values(critic: Critic | SharedCritic, batch: Batch) -> np.ndarray:
@@ -175,7 +189,7 @@ def _values(critic: Critic | SharedCritic, batch: Batch) -> np.ndarray:
 
 
 @dataclass(slots=True)
-class _Step:
+class Gradients:
     """Gradients of one minibatch; arguments as in `update`, `gain` and `target` per row."""
 
     config: TrainConfig
@@ -187,6 +201,11 @@ class _Step:
     std: float
     mir_lambda: float
     mode: Mode
+
+    @property
+    def pairs(self) -> int:
+        """Number of (time, team) pairs."""
+        return len(self.samples.numbers)
 
     def __call__(self, pairs: np.ndarray) -> dict[str, float]:
         """Add up the gradients of the (time, team) pairs; returns the losses."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from swarmhold.policies.attention import LIVE, MASKED, HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic
-from swarmhold.policies.mappo import ValueScale, advantages, log_prob, mir_penalty
+from swarmhold.policies.mappo import PLAIN, Mode, ValueScale, advantages, log_prob, mir_penalty
 from swarmhold.policies.rollout import ACTOR_KEYS, CRITIC_KEYS, Batch
 
 
@@ -37,8 +37,9 @@ def plain_update(
     std: float,
     mir_lambda: float,
     rng: np.random.Generator,
+    mode: Mode = PLAIN,
 ) -> dict[str, float]:
-    """One update; arguments and result as in `mappo.update`."""
+    """One update; arguments and result as in `mappo.update`, the mode is always float32."""
     steps, teams, robots = batch.valid.shape
     truth = [torch.from_numpy(batch.critic[key]) for key in CRITIC_KEYS]
     with torch.no_grad():

@@ -6,7 +6,9 @@ taken between two iterations, so an interrupted run continues exactly as if it h
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +25,14 @@ from swarmhold.policies.checkpoint import restore, save, write_json
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic, SharedCritic
 from swarmhold.policies.imitate import ENVS, KEEP, Imitation, imitate
-from swarmhold.policies.mappo import ValueScale, update
+from swarmhold.policies.mappo import PLAIN, Mode, ValueScale, gradients_of, update
+from swarmhold.policies.probe import MODES, choose_mode, choose_threads, one_step
 from swarmhold.policies.randomise import draw_mix
-from swarmhold.policies.rollout import Gauss, Task
+from swarmhold.policies.rollout import Batch, Gauss, Task
 from swarmhold.policies.workers import Rollouts, rollouts_of
 from swarmhold.sim.noise import mix
 
+SLOW = 1.5  # times the usual duration of an iteration
 Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, figures)
 
 
@@ -41,6 +45,9 @@ class Learner:
     optimiser: torch.optim.Optimizer
     scale: ValueScale
     memory: Imitation
+    mode: Mode | None = None
+    threads: int = 1
+    update: Callable[..., dict[str, float]] = update
 
 
 def make_learner(config: TrainConfig) -> Learner:
@@ -93,13 +100,17 @@ def train(
     main = rollouts_of(config, config.teams, workers, ray)
     from torch.utils.tensorboard import SummaryWriter
 
+    seconds: list[float] = []
     board = SummaryWriter(str(run / "tensorboard"), purge_step=done)
     try:
         while done < total:
+            if done == config.warm_start:
+                warm.close()  # its processes are needed no more
             started = time.monotonic()
-            figures = _iterate(config, learner, warm, main, done)
+            figures = iterate(config, learner, warm, main, done)
             figures["seconds"] = time.monotonic() - started
             done += 1
+            _watch(config, learner, seconds, figures["seconds"])
             # Logged first: what is logged and not stored is trimmed and repeated on resume.
             _log(run, board, done, figures)
             _store(run, learner, done)
@@ -128,19 +139,21 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
     modules: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
     progress = restore(run, modules, learner.optimiser)
     learner.scale = ValueScale(**progress["value_scale"])
+    learner.mode = MODES.get(progress.get("mode", ""))
+    learner.threads = int(progress.get("threads", 1))
+    torch.set_num_threads(learner.threads)
     done = int(progress["iterations"])
     _recollect(run, learner, done)
     _trim_log(run, done)
     return done
 
 
-def _iterate(
+def iterate(
     config: TrainConfig, learner: Learner, warm: Rollouts, main: Rollouts, done: int
 ) -> dict[str, float]:
     """One iteration of whichever phase it is."""
     if done < config.warm_start:
         return imitate(config, warm, learner.actor, learner.optimiser, learner.memory, done)
-    warm.close()
     learner.memory.recent.clear()
     iteration = done - config.warm_start
     if iteration == 0:
@@ -159,17 +172,13 @@ def _iterate(
     learner.optimiser.param_groups[0]["lr"] = actor_rate
     learner.optimiser.param_groups[1]["lr"] = config.critic_lr
     mir_lambda = config.mir_lambda * min(1.0, 3.0 * share)
-    losses = update(
-        config,
-        learner.actor,
-        learner.critic,
-        learner.optimiser,
-        learner.scale,
-        batch,
-        std,
-        mir_lambda,
-        rng,
-    )
+    if learner.mode is None:
+        _choose(config, learner, batch, std, mir_lambda, config.iterations - iteration)
+    assert learner.mode is not None
+    losses = learner.update(
+        config, learner.actor, learner.critic, learner.optimiser, learner.scale, batch, std,
+        mir_lambda, rng, mode=learner.mode,
+    )  # fmt: skip
     nominal = drawn.kinds == 0
     reward = batch.reward.sum(axis=0)
     return {
@@ -182,11 +191,38 @@ def _iterate(
     }
 
 
+def _choose(
+    config: TrainConfig, learner: Learner, batch: Batch, std: float, mir_lambda: float, left: int
+) -> None:
+    """Decide once per run how the networks are computed; stored with every checkpoint."""
+    step = gradients_of(
+        config, learner.actor, learner.critic, dataclasses.replace(learner.scale), batch, std,
+        mir_lambda, PLAIN,
+    )  # fmt: skip
+    learner.mode = choose_mode(config, step, left)
+    learner.threads = config.threads
+    if config.threads == 0:
+        learner.threads = choose_threads(one_step(dataclasses.replace(step, mode=learner.mode)))
+    torch.set_num_threads(learner.threads)
+
+
+def _watch(config: TrainConfig, learner: Learner, seconds: list[float], last: float) -> None:
+    """After a slow iteration more threads are not trusted any more: back to one."""
+    slow = len(seconds) >= 3 and last > SLOW * statistics.median(seconds)
+    seconds.append(last)
+    if config.threads == 0 and learner.threads > 1 and slow:
+        seconds.clear()
+        learner.threads = 1
+        torch.set_num_threads(1)
+
+
 def _store(run: Path, learner: Learner, done: int) -> None:
     scale = learner.scale
     progress: dict[str, Any] = {
         "iterations": done,
         "value_scale": {"mean": scale.mean, "std": scale.std, "seen": scale.seen},
+        "mode": learner.mode.name if learner.mode else "",
+        "threads": learner.threads,
     }
     # The data goes first and its oldest part goes last: stopped anywhere in between, the
     # checkpoint that counts still finds all it needs.

@@ -42,12 +42,16 @@ class Rollouts(Protocol):
 
 
 class Collector:
-    """Some of the teams: their environment and a copy of the actor."""
+    """Some of the teams: their environment and a copy of the actor.
+
+    Attributes:
+        env: of these teams.
+    """
 
     def __init__(self, config: TrainConfig, first: int, count: int) -> None:
         """Args: run, number of the first team, and how many."""
         torch.set_num_threads(1)
-        self._env = SwarmEnv(
+        self.env = SwarmEnv(
             *(config.scenario, config.robot, count, config.robots),
             seed=config.seed,
             first_env=first,
@@ -58,11 +62,11 @@ class Collector:
     def run(self, weights: Arrays, task: Task) -> Arrays:
         """Play one episode of every team with these weights of the actor."""
         self._actor.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
-        return collect(self._env, self._actor, task)
+        return collect(self.env, self._actor, task)
 
     def close(self) -> None:
         """Free the backend."""
-        self._env.close()
+        self.env.close()
 
 
 def weights_of(actor: HealthAttentionActor) -> Arrays:
@@ -99,19 +103,23 @@ def rollouts_of(config: TrainConfig, teams: int, workers: int, ray: bool = False
 
 
 class Here:
-    """All teams in this process."""
+    """All teams in this process.
+
+    Attributes:
+        collector: of all teams.
+    """
 
     def __init__(self, config: TrainConfig, teams: int) -> None:
         """Args: run and number of teams."""
-        self._collector = Collector(config, 0, teams)
+        self.collector = Collector(config, 0, teams)
 
     def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
         """See `Rollouts`."""
-        return batch_of(self._collector.run(weights_of(actor), task))
+        return batch_of(self.collector.run(weights_of(actor), task))
 
     def close(self) -> None:
         """See `Rollouts`."""
-        self._collector.close()
+        self.collector.close()
 
 
 @dataclass(frozen=True, slots=True)
