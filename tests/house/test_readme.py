@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 PROGRAM = ".venv/bin/swarmhold"
 CHEAP = ("doctor", "verify")
-ELSEWHERE = ("git", "cd", "apt", "sudo", "source", ".", "colcon", "ros2", "pip", ".venv/bin/pip")
+ELSEWHERE = (
+    *("git", "cd", "apt", "sudo", "source", ".", "colcon", "ros2", "pip", ".venv/bin/pip"),
+    ".venv/bin/python",  # modules, whose own tests run them
+)
 
 
 def commands(page):
@@ -66,7 +69,7 @@ def test_verbs_and_options_exist(command):
     words = shlex.split(command, comments=True)
     words = words[words.index(PROGRAM) :]
     verb = words[1:3] if words[1] == "bench" else words[1:2]
-    known = set(re.findall(r"(?<![\w-])--[\w-]+", help_of(*verb))) | {"--config", "--help"}
+    known = set(re.findall(r"(?<![\w-])--[\w.-]+", help_of(*verb))) | {"--config", "--help"}
     shown = {word.split("=")[0] for word in words if word.startswith("--")}
     if len(words) > 1 and not verb[0].startswith("-"):
         assert shown <= known, f"{command}: {shown - known}"
