@@ -38,7 +38,7 @@ Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, 
 
 @dataclass(slots=True)
 class Learner:
-    """All that training changes."""
+    """All that training changes; how it computes is open while `mode` is None or `threads` 0."""
 
     actor: HealthAttentionActor
     critic: Critic | SharedCritic
@@ -141,7 +141,7 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
     learner.scale = ValueScale(**progress["value_scale"])
     learner.mode = MODES.get(progress.get("mode", ""))
     learner.threads = int(progress.get("threads", 1))
-    torch.set_num_threads(learner.threads)
+    torch.set_num_threads(max(1, learner.threads))
     done = int(progress["iterations"])
     _recollect(run, learner, done)
     _trim_log(run, done)
@@ -172,7 +172,7 @@ def iterate(
     learner.optimiser.param_groups[0]["lr"] = actor_rate
     learner.optimiser.param_groups[1]["lr"] = config.critic_lr
     mir_lambda = config.mir_lambda * min(1.0, 3.0 * share)
-    if learner.mode is None:
+    if learner.mode is None or learner.threads == 0:
         _choose(config, learner, batch, std, mir_lambda, config.iterations - iteration)
     assert learner.mode is not None
     losses = learner.update(
@@ -194,12 +194,15 @@ def iterate(
 def _choose(
     config: TrainConfig, learner: Learner, batch: Batch, std: float, mir_lambda: float, left: int
 ) -> None:
-    """Decide once per run how the networks are computed; stored with every checkpoint."""
+    """Decide how the networks are computed; stored with every checkpoint.
+
+    The mode is decided once per run, the threads again after every slow iteration.
+    """
     step = gradients_of(
         config, learner.actor, learner.critic, dataclasses.replace(learner.scale), batch, std,
         mir_lambda, PLAIN,
     )  # fmt: skip
-    learner.mode = choose_mode(config, step, left)
+    learner.mode = learner.mode or choose_mode(config, step, left)
     learner.threads = config.threads
     if config.threads == 0:
         learner.threads = choose_threads(one_step(dataclasses.replace(step, mode=learner.mode)))
@@ -207,12 +210,12 @@ def _choose(
 
 
 def _watch(config: TrainConfig, learner: Learner, seconds: list[float], last: float) -> None:
-    """After a slow iteration more threads are not trusted any more: back to one."""
+    """After a slow iteration more threads than one are not trusted any more: measure again."""
     slow = len(seconds) >= 3 and last > SLOW * statistics.median(seconds)
     seconds.append(last)
     if config.threads == 0 and learner.threads > 1 and slow:
         seconds.clear()
-        learner.threads = 1
+        learner.threads = 0
         torch.set_num_threads(1)
 
 
