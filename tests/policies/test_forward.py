@@ -22,7 +22,10 @@ from swarmhold.policies.train import Learner, make_learner
 from swarmhold.policies.workers import Here
 from swarmhold.sim.noise import mix
 
-TINY = TrainConfig(robot="crazyflie", robots=4, teams=4, width=32, heads=2, minibatch=256, epochs=2)
+TINY = TrainConfig(
+    robot="crazyflie", robots=4, teams=4, width=32, heads=2, minibatch=256, epochs=2,
+    trunk="separate",
+)  # fmt: skip
 ROWS, MATES, MARKS = 40, 5, 6
 
 

@@ -30,7 +30,7 @@ STD = 0.3
 ITERATIONS = 25
 SETTING = TrainConfig(
     scenario="rendezvous", robot="crazyflie", robots=4, min_robots=3, teams=32, epochs=4,
-    warm_start=0,
+    warm_start=0, trunk="separate",
 )  # fmt: skip
 RETURNS = SETTING.model_copy(update={"teams": 8, "minibatch": 1024, "actor_lr": 1e-3})
 LAST = 0.2  # share of a run, its end, whose mean return counts

@@ -60,7 +60,7 @@ class TrainConfig(BaseModel):
     """Width of the actor's tokens."""
     heads: int = Field(4, ge=1)
     """Attention heads."""
-    trunk: Literal["separate", "shared"] = "separate"
+    trunk: Literal["separate", "shared"] = "shared"
     """Whether the critic has a network of its own or sits on the actor's encoders and attention."""
     precision: Literal["auto", "f32", "bf16"] = "f32"
     """Of matrix products while learning; auto measures, and takes bf16 if it pays and agrees."""

@@ -6,7 +6,7 @@ from gym_pybullet_drones.envs.MultiHoverAviary import MultiHoverAviary
 from gym_pybullet_drones.utils.enums import ActionType, ObservationType
 from stable_baselines3 import PPO
 
-STEPS = 256  # of the team between two updates; 2,048 in its usual form, with the same shares
+STEPS = 256  # of the team between two updates; its default is 2,048, too long for a round
 
 given = options(drones=4, seconds=1.0, epochs=4)
 torch.set_num_threads(1)
