@@ -14,10 +14,11 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.randomise import draw_mix
-from swarmhold.policies.rollout import BLOCK, Batch, Blend, Gauss, Task
+from swarmhold.policies.rollout import Batch, Blend, Gauss, Task, block_of
 from swarmhold.policies.workers import Here, Processes, Rollouts, deal, rollouts_of
 from swarmhold.sim.noise import mix
 
+BLOCK = block_of(3)
 TEAMS = 2 * BLOCK + 1
 CONFIG = TrainConfig(scenario="coverage", robots=3, teams=TEAMS, width=16, heads=2)
 ACTOR = HealthAttentionActor(policy_spec("epuck"), 16, 2)
@@ -55,10 +56,11 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 def test_teams_are_dealt_in_whole_blocks() -> None:
-    assert deal(TEAMS, 1) == [slice(0, TEAMS)]
-    assert deal(TEAMS, 2) == [slice(0, BLOCK), slice(BLOCK, TEAMS)]
-    assert len(deal(TEAMS, 9)) == 3
-    assert deal(1, 4) == [slice(0, 1)]
+    assert deal(TEAMS, 3, 1) == [slice(0, TEAMS)]
+    assert deal(TEAMS, 3, 2) == [slice(0, BLOCK), slice(BLOCK, TEAMS)]
+    assert len(deal(TEAMS, 3, 9)) == 3
+    assert [block_of(robots) for robots in (1, 3, 4, 10, 50, 99)] == [64, 16, 16, 4, 1, 1]
+    assert deal(1, 3, 4) == [slice(0, 1)]
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -79,14 +81,14 @@ def test_ray_gives_the_same_to_the_bit(here: list[np.ndarray]) -> None:
 
 
 def test_a_worker_that_dies_or_fails_gets_one_line(tmp_path: Path) -> None:
-    rollouts = Processes(CONFIG, deal(TEAMS, 2))
+    rollouts = Processes(CONFIG, deal(TEAMS, 3, 2))
     rollouts.collect(ACTOR, task(0))
     os.kill(rollouts._workers[1].process.pid, signal.SIGKILL)
     with pytest.raises(ConfigError, match=r"died \(exit code -9\)"):
         rollouts.collect(ACTOR, task(0))
     rollouts.close()
     unknown = CONFIG.model_copy(update={"scenario": "chess"})
-    lost = Processes(unknown, deal(TEAMS, 2))
+    lost = Processes(unknown, deal(TEAMS, 3, 2))
     with pytest.raises(ConfigError, match="unknown scenario 'chess'"):
         lost.collect(ACTOR, task(0))
     lost.close()

@@ -24,7 +24,7 @@ from swarmhold.sim.step import Step
 
 ACTOR_KEYS = ("self", "team", "health", "obstacles", "obstacle_mask")
 CRITIC_KEYS = ("robots", "present", "marks", "real")
-BLOCK = 4  # teams that go through the actor at once, so that results do not depend on how many do
+ROWS = 64  # robots, at most, that go through the actor at once
 SUPERVISION, STRAY, CHOICE = 41, 42, 43  # purposes of random numbers
 
 
@@ -117,15 +117,25 @@ def actor_inputs(step: Step, weights: Float) -> dict[str, Tensor]:
     return {key: torch.from_numpy(value) for key, value in arrays.items()}
 
 
+def block_of(robots: int) -> int:
+    """Teams that go through the actor at once, so that results do not depend on how many there are.
+
+    Rows of a matrix product may differ in their last bits with the number of rows; fewer than
+    some forty rows at once cost more in calls than in arithmetic.
+    """
+    return 1 << max(0, (ROWS // robots).bit_length() - 1)
+
+
 def means(
     actor: HealthAttentionActor, inputs: dict[str, Tensor], teams: int
 ) -> tuple[Float, Float]:
-    """(E, N, F) features and (E, N, Da) normalised means, `BLOCK` teams at a time."""
+    """(E, N, F) features and (E, N, Da) normalised means, a block at a time."""
     rows = len(inputs["self"]) // teams
+    size = rows * block_of(rows)
     features, out = [], []
     with torch.no_grad():
-        for start in range(0, teams * rows, BLOCK * rows):
-            piece = (inputs[key][start : start + BLOCK * rows] for key in ACTOR_KEYS)
+        for start in range(0, teams * rows, size):
+            piece = (inputs[key][start : start + size] for key in ACTOR_KEYS)
             seen, mean, _ = policy_means(actor, actor.prepare(*piece), alone=False)
             features.append(seen.numpy())
             out.append(mean.numpy())

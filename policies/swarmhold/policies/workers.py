@@ -22,7 +22,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
-from swarmhold.policies.rollout import BLOCK, Batch, Task, batch_of, collect
+from swarmhold.policies.rollout import Batch, Task, batch_of, block_of, collect
 from swarmhold.sim.env import SwarmEnv
 
 Arrays = dict[str, np.ndarray]
@@ -74,11 +74,12 @@ def weights_of(actor: HealthAttentionActor) -> Arrays:
     return {name: value.detach().numpy() for name, value in actor.state_dict().items()}
 
 
-def deal(teams: int, workers: int) -> list[slice]:
+def deal(teams: int, robots: int, workers: int) -> list[slice]:
     """Teams of each worker: whole blocks, at least one each."""
-    blocks = -(-teams // BLOCK)
+    block = block_of(robots)
+    blocks = -(-teams // block)
     edges = [blocks * k // min(workers, blocks) for k in range(min(workers, blocks) + 1)]
-    return [slice(a * BLOCK, min(b * BLOCK, teams)) for a, b in itertools.pairwise(edges)]
+    return [slice(a * block, min(b * block, teams)) for a, b in itertools.pairwise(edges)]
 
 
 def rollouts_of(config: TrainConfig, teams: int, workers: int, ray: bool = False) -> Rollouts:
@@ -98,8 +99,12 @@ def rollouts_of(config: TrainConfig, teams: int, workers: int, ray: bool = False
     if ray:
         from swarmhold.policies.ray_workers import RayRollouts
 
-        return RayRollouts(config, deal(teams, workers))
-    return Here(config, teams) if workers == 1 else Processes(config, deal(teams, workers))
+        return RayRollouts(config, deal(teams, config.robots, workers))
+    return (
+        Here(config, teams)
+        if workers == 1
+        else Processes(config, deal(teams, config.robots, workers))
+    )
 
 
 class Here:
