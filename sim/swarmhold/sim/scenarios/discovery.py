@@ -9,7 +9,8 @@ peer, a landmark may be tagged unsensed.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -76,6 +77,13 @@ class Discovery(Testbed):
     name = "discovery"
     title = "scouts find landmarks, taggers tag them"
     episode_s = 80 * STEP_S
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 4,
+        "min_robots": 2,
+        "teams": 16,
+        "warm_start": 16,
+        "iterations": 8,
+    }
 
     def slots(self, robots: int) -> int:
         """The landmarks, and a place to look at for every scout."""

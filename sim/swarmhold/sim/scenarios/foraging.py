@@ -8,7 +8,8 @@ landmark whose value is its level as a share of `LEVEL_MAX`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -81,6 +82,13 @@ class Foraging(Testbed):
     name = "foraging"
     title = "take resources that need a crew"
     episode_s = 70 * STEP_S
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 4,
+        "min_robots": 2,
+        "teams": 16,
+        "warm_start": 16,
+        "iterations": 8,
+    }
 
     def slots(self, robots: int) -> int:
         """Two resources, more for more than four robots."""

@@ -10,6 +10,7 @@ behind.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,13 @@ class Formation(Scenario):
     title = "keep a formation around a moving leader, through a gap"
     robots: ClassVar[tuple[str, ...]] = ("crazyflie", "epuck")
     episode_s = 50.0
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 6,
+        "min_robots": 3,
+        "teams": 24,
+        "warm_start": 16,
+        "iterations": 12,
+    }
 
     def slots(self, robots: int) -> int:
         """One slot per robot."""

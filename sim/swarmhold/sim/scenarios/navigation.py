@@ -7,6 +7,9 @@ over the healthy robots.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 
 from swarmhold.hardware.spec import PolicySpec
@@ -52,6 +55,12 @@ class Navigation(Testbed):
     name = "navigation"
     title = "every robot to a goal of its own"
     episode_s = 50 * STEP_S
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 3,
+        "min_robots": 2,
+        "warm_start": 6,
+        "iterations": 8,
+    }
 
     def slots(self, robots: int) -> int:
         """One goal per robot."""

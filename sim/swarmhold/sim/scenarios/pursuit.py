@@ -9,6 +9,7 @@ landmark that moves, and goes out of sight when it is caught.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,13 @@ class Pursuit(Scenario):
     title = "catch evaders that flee, two pursuers for each"
     robots: ClassVar[tuple[str, ...]] = ("crazyflie", "epuck")
     episode_s = 40.0
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 6,
+        "min_robots": 3,
+        "teams": 24,
+        "warm_start": 16,
+        "iterations": 12,
+    }
 
     def slots(self, robots: int) -> int:
         """Two evaders for five pursuers, at least one."""

@@ -7,7 +7,8 @@ landmark of its own, the nearest point of its zone; its value is `EMPTY` or `LAD
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,6 +57,13 @@ class Warehouse(Testbed):
     name = "warehouse"
     title = "carry goods across each other's ways"
     episode_s = 70 * STEP_S
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 4,
+        "min_robots": 2,
+        "teams": 16,
+        "warm_start": 16,
+        "iterations": 8,
+    }
 
     def slots(self, robots: int) -> int:
         """The next zone of every robot."""
