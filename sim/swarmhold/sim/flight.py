@@ -25,7 +25,7 @@ from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, QuadModel, model_of
 
 if numba is not None:
     from swarmhold.sim.bullet_loops import ENDED, NEAR
-    from swarmhold.sim.flight_loops import command, judge
+    from swarmhold.sim.flight_loops import command, judge_of
 
 BACKENDS = ("batched", "numpy", "pybullet", "pybullet-native", "mixed")
 CONTROL_HZ = 48.0
@@ -259,7 +259,8 @@ class FlightSim:
 
     def _judge_compiled(self) -> None:
         self._contact()
-        judge(self._flat, self.blocks.teams, self.n_drones, *self._judging)
+        run = judge_of(self.n_drones)
+        run(self._flat, self.blocks.teams, self.n_drones, *self._judging)
 
     def _arguments_of_judge(self) -> tuple[Any, ...]:
         task, real = self.task, self.blocks.dtype.type

@@ -1,8 +1,13 @@
-"""Step, judgement and new starts of `FlightSim` in one compiled loop per team (numba)."""
+"""Step, judgement and new starts of `FlightSim` in one compiled loop per team (numba).
+
+`judge_of(N)` is `judge` compiled for one team size: its short loops unroll, which is worth a third.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -46,14 +51,14 @@ def _share(key, index):
 def command(d, action, teams, n, hover, packed):
     """Write actions (E, N, 4) into the blocks as rotor thrusts; what is no number hovers."""
     c = quad_numbers(packed)
-    for e in range(action.shape[0]):
-        j = (e // teams) * BLOCK + (e % teams) * n
-        for k in range(n):
-            for m in range(4):
-                a = action[e, k, m]
+    values, held, bodies = action.reshape(-1), teams * n, action.shape[0] * n
+    for block in range((bodies + held - 1) // held):
+        first, o = block * held, block * BLOCK + COMMAND
+        for m in range(4):
+            for j in range(min(held, bodies - first)):
+                a = values[4 * (first + j) + m]
                 a = a if a == a else c.zero
-                a = min(max(a, -c.one), c.one)
-                d[j + k + COMMAND + m * W] = hover * (c.one + a)
+                d[o + m * W + j] = hover * (c.one + min(max(a, -c.one), c.one))
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
@@ -79,6 +84,69 @@ def store(d, teams, n, state):
         sign = -1.0 if same < 0.0 else 1.0
         for row in range(13):
             d[j + row * W] = state[b, row] * sign if 3 <= row < 7 else state[b, row]
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
+def _cost(d, o, held, places, cost, apart):
+    """Reward without contact, and distance from one's place (m), of a block's lanes."""
+    for j in range(held):
+        i = o + j
+        dx, dy, dz = places[0, j] - d[i], places[1, j] - d[i + W], places[2, j] - d[i + Z]
+        vx, vy, vz = d[i + VELOCITY], d[i + VELOCITY + W], d[i + VELOCITY + 2 * W]
+        apart[j] = math.sqrt(dx * dx + dy * dy + dz * dz)
+        cost[j] = -apart[j] - 0.05 * math.sqrt(vx * vx + vy * vy + vz * vz)
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
+def _judge(
+    d,
+    teams,
+    n,
+    goal,
+    clock,
+    episode,
+    seed,
+    limit,
+    reach_body,
+    floor,
+    reach,
+    spread,
+    hover,
+    end_on_touch,
+    auto_reset,
+    observation,
+    reward,
+    terminated,
+    truncated,
+    touched,
+    contact,
+):
+    places, cost = np.zeros((3, W), d.dtype), np.zeros(W, d.dtype)
+    apart = np.zeros(W, d.dtype)
+    for j in range(teams * n if teams * n < W else W):
+        for axis in range(3):
+            places[axis, j] = goal[j % n, axis]
+    for e in range(clock.size):
+        o = (e // teams) * BLOCK + (e % teams) * n
+        first = (e % teams) * n
+        if first == 0:
+            _cost(d, o, W, places, cost, apart)
+        clock[e] += 1
+        for k in range(n):
+            touched[e, k] = contact[e, k] or d[o + k + Z] < floor
+        _meet(d, o, n, reach_body, touched[e])
+        ended = False
+        for k in range(n):
+            reward[e, k] = cost[first + k] - touched[e, k]
+            if not apart[first + k] <= reach or (end_on_touch and touched[e, k]):
+                ended = True
+        terminated[e] = ended
+        truncated[e] = (not ended) and clock[e] >= limit
+        if auto_reset and (ended or truncated[e]):
+            episode[e] += 1
+            clock[e] = 0
+            _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
+        _look(d, o, n, goal, hover, observation[e])
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
@@ -130,19 +198,50 @@ def judge(
         touched: (E, N).
         contact: (E, N) bodies known to be in contact already.
     """
-    for e in range(clock.size):
-        o = (e // teams) * BLOCK + (e % teams) * n
-        clock[e] += 1
-        for k in range(n):
-            touched[e, k] = contact[e, k] or d[o + k + Z] < floor
-        ended = _team(d, o, n, goal, reach_body, reach, end_on_touch, reward[e], touched[e])
-        terminated[e] = ended
-        truncated[e] = (not ended) and clock[e] >= limit
-        if auto_reset and (ended or truncated[e]):
-            episode[e] += 1
-            clock[e] = 0
-            _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
-        _look(d, o, n, goal, hover, observation[e])
+    _judge(
+        *(d, teams, n, goal, clock, episode, seed, limit, reach_body, floor, reach, spread),
+        *(hover, end_on_touch, auto_reset, observation, reward, terminated, truncated, touched),
+        contact,
+    )
+
+
+@functools.cache
+def judge_of(size: int) -> Any:
+    """`judge` for teams of one size; arguments as there, of which it knows the first ones."""
+    teams_of = W // size
+
+    @numba.njit(fastmath=FAST, error_model="numpy")
+    def run(
+        d,
+        teams,
+        n,
+        goal,
+        clock,
+        episode,
+        seed,
+        limit,
+        reach_body,
+        floor,
+        reach,
+        spread,
+        hover,
+        end_on_touch,
+        auto_reset,
+        observation,
+        reward,
+        terminated,
+        truncated,
+        touched,
+        contact,
+    ):
+        _judge(
+            *(d, teams_of, size, goal, clock, episode, seed, limit, reach_body, floor, reach),
+            spread,
+            *(hover, end_on_touch, auto_reset, observation, reward, terminated, truncated),
+            *(touched, contact),
+        )
+
+    return run
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
@@ -162,7 +261,8 @@ def close_by(d, teams, n, envs, reach_body, floor):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
-def _team(d, o, n, goal, reach_body, reach, end_on_touch, reward, touched):
+def _meet(d, o, n, reach_body, touched):
+    """Mark the bodies of a team that are nearer than `reach_body` (m) to one another."""
     for k in range(n):
         x, y, z = d[o + k], d[o + k + W], d[o + k + Z]
         for m in range(k + 1, n):
@@ -170,17 +270,6 @@ def _team(d, o, n, goal, reach_body, reach, end_on_touch, reward, touched):
             if dx * dx + dy * dy + dz * dz < reach_body * reach_body:
                 touched[k] = True
                 touched[m] = True
-    ended = False
-    for k in range(n):
-        j = o + k
-        dx, dy, dz = goal[k, 0] - d[j], goal[k, 1] - d[j + W], goal[k, 2] - d[j + Z]
-        vx, vy, vz = d[j + VELOCITY], d[j + VELOCITY + W], d[j + VELOCITY + 2 * W]
-        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
-        pace = math.sqrt(vx * vx + vy * vy + vz * vz)
-        reward[k] = -distance - 0.05 * pace - touched[k]
-        if not distance <= reach or (end_on_touch and touched[k]):
-            ended = True
-    return ended
 
 
 @numba.njit(error_model="numpy")
