@@ -17,7 +17,10 @@ def test_the_object_for_programs_and_the_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "RETURNS", bench.RETURNS.model_copy(update={"teams": 1}))
-    assert main([*TINY, "--json", "--returns", "2", "--iterations", "1"]) == 0
+    few = bench.SHARED_OUT.model_copy(update={"robots": 3, "teams": 17, "width": 16})
+    monkeypatch.setattr(bench, "SHARED_OUT", few)
+    more = ["--returns", "2", "--iterations", "1", "--workers", "2"]
+    assert main([*TINY, "--json", *more]) == 0
     printed = capsys.readouterr()
     found = json.loads(printed.out.splitlines()[-1])
     wanted = {"update_over_plain", "update_over_plain_with_mir", "update_separate_over_plain"}
@@ -27,6 +30,7 @@ def test_the_object_for_programs_and_the_table(
     assert found["team_steps_per_cpu_s"]["end_to_end"]["median"] > 0
     assert found["mode"] in ("f32", "bf16") and found["machine"]["torch"]
     assert "sb3: left out" in printed.err and "end_to_end_over_sb3" not in found["ratios"]
+    assert found["workers_over_one"]["median"] > 0
     assert all(len(row["values"]) == 2 for row in found["returns"].values())
     monkeypatch.setattr(bench, "bench_train", lambda *_: found)
     assert main(TINY) == 0

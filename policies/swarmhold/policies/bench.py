@@ -20,7 +20,7 @@ from swarmhold.policies.probe import choose_mode
 from swarmhold.policies.randomise import draw_mix
 from swarmhold.policies.rollout import Batch, Gauss, Task
 from swarmhold.policies.train import Learner, iterate, make_learner
-from swarmhold.policies.workers import Here
+from swarmhold.policies.workers import Here, rollouts_of
 from swarmhold.sim.bench.cli import Peers, check_rounds, peers_of, table
 from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratio, repeat, spread
 from swarmhold.sim.bench.peer import Peer
@@ -33,6 +33,7 @@ SETTING = TrainConfig(
     warm_start=0, trunk="separate",
 )  # fmt: skip
 RETURNS = SETTING.model_copy(update={"teams": 8, "minibatch": 1024, "actor_lr": 1e-3})
+SHARED_OUT = TrainConfig(scenario="coverage", robot="crazyflie", robots=8, teams=160)
 LAST = 0.2  # share of a run, its end, whose mean return counts
 
 
@@ -54,6 +55,8 @@ class TrainBenchArgs:
     """Also train this many seeds with the textbook update and with ours, and compare returns."""
     iterations: int = 20
     """Iterations of each of those runs."""
+    workers: int = 0
+    """Also compare roll-outs in that many worker processes with one, in wall time."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -67,6 +70,8 @@ def train(argv: list[str]) -> int:
     found = bench_train(SETTING.model_copy(update=shape), peers, args.rounds, args.seconds, note)
     if args.returns:
         found["returns"] = returns(args.returns, args.iterations, args.width, note)
+    if args.workers > 1:
+        found["workers_over_one"] = scaling(args.workers, SHARED_OUT, args.rounds, note)
     if args.json:
         print_json(found)
         return 0
@@ -77,6 +82,10 @@ def train(argv: list[str]) -> int:
     table("share of an iteration", found["shares"], "{:>14.1%}")
     for name, row in found.get("returns", {}).items():
         say(f"return, {name}: {row['mean']:.2f} +- {row['half_width']:.2f} (95 %), n = {row['n']}")
+    if "workers_over_one" in found:
+        row = found["workers_over_one"]
+        low, high = row["low"], row["high"]
+        say(f"{args.workers} workers over one: {row['median']:.2f} ({low:.2f} to {high:.2f})")
     say(f"mode of the shared trunk, as measured: {found['mode']}")
     return 0
 
@@ -248,6 +257,28 @@ def compared(rates: dict[str, list[float]], epochs: int) -> dict[str, Any]:
         "samples_per_cpu_s": {name: spread(values) for name, values in samples.items()},
         "team_steps_per_cpu_s": {name: spread(values) for name, values in steps.items()},
     }
+
+
+def scaling(workers: int, config: TrainConfig, rounds: int, say: Say) -> dict[str, float]:
+    """How many times faster roll-outs are with so many worker processes than with one."""
+    actor = make_learner(config).actor
+    drawn = draw_mix(np.random.default_rng(0), config.teams, config.robots, 3, 1.0)
+    task = Task(0, mix(0, np.arange(config.teams)), drawn, Gauss(STD), False)
+    here, there = (rollouts_of(config, config.teams, count) for count in (1, workers))
+    found = []
+    try:
+        for number in range(-1, rounds):
+            marks = [time.perf_counter()]
+            for rollouts in (here, there):
+                rollouts.collect(actor, task)
+                marks.append(time.perf_counter())
+            if number >= 0:
+                found.append((marks[1] - marks[0]) / (marks[2] - marks[1]))
+                say(f"workers, round {number + 1} of {rounds}: {found[-1]:.2f}")
+    finally:
+        here.close()
+        there.close()
+    return spread(found)
 
 
 def returns(seeds: int, iterations: int, width: int, say: Say) -> dict[str, dict[str, float]]:

@@ -53,7 +53,7 @@ class RayRollouts:
         try:
             found = ray.get(
                 [
-                    one.run.remote(weights, task.part(part))
+                    one.stacked.remote(weights, task.part(part))
                     for one, part in zip(self._actors, self._parts, strict=True)
                 ]
             )

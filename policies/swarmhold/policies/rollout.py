@@ -24,6 +24,7 @@ from swarmhold.sim.step import Step
 
 ACTOR_KEYS = ("self", "team", "health", "obstacles", "obstacle_mask")
 CRITIC_KEYS = ("robots", "present", "marks", "real")
+Rows = dict[str, list[np.ndarray]]
 ROWS = 64  # robots, at most, that go through the actor at once
 SUPERVISION, STRAY, CHOICE = 41, 42, 43  # purposes of random numbers
 
@@ -143,17 +144,17 @@ def means(
     return np.concatenate(features).reshape(shape), np.concatenate(out).reshape(shape)
 
 
-def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> dict[str, np.ndarray]:
+def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> Rows:
     """Run one episode of every team; each has the results it would have alone.
 
     Returns:
-        The arrays of a `Batch` by name; the teams are axis 1 of all of them.
+        The arrays of a `Batch` by name, step by step; the teams are axis 0 of each.
     """
     step = env.reset(team_sizes=task.mix.team_sizes, faults=task.mix.faults, episode=task.episode)
     randomiser = WeightRandomiser(mix(task.keys, SUPERVISION), task.mix.kinds, env.n_robots)
     shape = (env.n_envs, env.n_robots)
     bound = np.asarray(env.spec.action_bound)
-    rows: dict[str, list[np.ndarray]] = {}
+    rows: Rows = {}
 
     def keep(name: str, value: np.ndarray) -> None:
         rows.setdefault(name, []).append(value)
@@ -188,11 +189,11 @@ def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> dict[str,
         keep("reward", step.outcome.reward)
     for name in ("score", "error"):
         rows[name] = [getattr(step.outcome, name)]
-    return {name: np.stack(values) for name, values in rows.items()}
+    return rows
 
 
 def batch_of(stacked: dict[str, np.ndarray]) -> Batch:
-    """A batch from what `collect` returns."""
+    """A batch from what `collect` returns, stacked along a new first axis."""
     return Batch(
         actor={key: stacked[key] for key in ACTOR_KEYS},
         critic={key: stacked[key] for key in CRITIC_KEYS},

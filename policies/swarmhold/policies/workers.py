@@ -22,7 +22,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
-from swarmhold.policies.rollout import Batch, Task, batch_of, block_of, collect
+from swarmhold.policies.rollout import Batch, Rows, Task, batch_of, block_of, collect
 from swarmhold.sim.env import SwarmEnv
 
 Arrays = dict[str, np.ndarray]
@@ -59,10 +59,14 @@ class Collector:
         spec = policy_spec(config.robot)
         self._actor = HealthAttentionActor(spec, config.width, config.heads).eval()
 
-    def run(self, weights: Arrays, task: Task) -> Arrays:
-        """Play one episode of every team with these weights of the actor."""
+    def run(self, weights: Arrays, task: Task) -> Rows:
+        """Play one episode of every team with these weights of the actor; see `collect`."""
         self._actor.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
         return collect(self.env, self._actor, task)
+
+    def stacked(self, weights: Arrays, task: Task) -> Arrays:
+        """The same as whole arrays, with the teams along axis 1."""
+        return {name: np.stack(values) for name, values in self.run(weights, task).items()}
 
     def close(self) -> None:
         """Free the backend."""
@@ -120,7 +124,7 @@ class Here:
 
     def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
         """See `Rollouts`."""
-        return batch_of(self.collector.run(weights_of(actor), task))
+        return batch_of(self.collector.stacked(weights_of(actor), task))
 
     def close(self) -> None:
         """See `Rollouts`."""
@@ -245,14 +249,15 @@ def _work(pipe: Connection, config: TrainConfig, teams: slice) -> None:
         collector = Collector(config, teams.start, teams.stop - teams.start)
         while True:
             weights, task = pipe.recv()
-            arrays = collector.run(weights, task)
-            pipe.send(("done", {k: (v.shape, v.dtype.str) for k, v in arrays.items()}))
+            rows = collector.run(weights, task)
+            shapes = {k: ((len(v), *v[0].shape), v[0].dtype.str) for k, v in rows.items()}
+            pipe.send(("done", shapes))
             name, layout = pipe.recv()
             if memory is None or memory.name != name:
                 memory = SharedMemory(name=name)
             views = _views(memory, layout)
-            for key, value in arrays.items():
-                _put(views[key], teams, value)
+            for key, values in rows.items():
+                _put(views[key][:, teams], values)
             del views
             pipe.send(("done", None))
     except (EOFError, OSError):
@@ -263,13 +268,12 @@ def _work(pipe: Connection, config: TrainConfig, teams: slice) -> None:
         pipe.send(("failed", traceback.format_exc()))
 
 
-def _put(whole: np.ndarray, teams: slice, part: np.ndarray) -> None:
-    """Write the teams' part along axis 1; entries that only other teams have stay empty."""
-    here = whole[:, teams]
-    if here.shape != part.shape:
-        here[...] = 0
-        here = here[tuple(slice(size) for size in part.shape)]
-    here[...] = part
+def _put(there: np.ndarray, values: list[np.ndarray]) -> None:
+    """Stack values; entries that only other teams have stay empty."""
+    if there.shape[1:] != values[0].shape:
+        there[...] = 0
+        there = there[(slice(None), *(slice(size) for size in values[0].shape))]
+    np.stack(values, out=there)
 
 
 def _widest(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
