@@ -56,7 +56,7 @@ def test_ctrl_c_says_how_to_resume_and_loses_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     kept = iterations(run)
     code, errors = interrupt_after(
-        start("train", "--resume", "--run-dir", str(run)), run, len(kept) + 1
+        start("train", "--resume", "--workers", "2", "--run-dir", str(run)), run, len(kept) + 1
     )
     assert code == 130, errors
     assert iterations(run) == list(range(1, len(iterations(run)) + 1))

@@ -43,7 +43,10 @@ from swarmhold.sim.scenarios.registry import scenario_of
 
 
 class TrainArgs(TrainConfig):
-    """Train a team policy: imitation of the scenario's heuristic, then MAPPO."""
+    """Train a team policy: imitation of the scenario's heuristic, then MAPPO.
+
+    Hyper-parameters that a scenario brings along replace the defaults shown here.
+    """
 
     robot: str | None = None  # type: ignore[assignment]
     """Robot class: epuck, crazyflie or gritsbot; the scenario's first by default."""
