@@ -125,18 +125,23 @@ def test_pairs_beyond_reach_cannot_be_broken():
     assert -1e-9 < tightest < 1e-9, "never broken, and no shorter reach would do"
 
 
-def test_the_filter_stops_only_the_cluster_without_a_solution():
+def test_in_a_cluster_without_a_solution_nobody_nears_and_others_do_not_mind():
     poses = np.zeros((1, 6, 3))
     poses[0, :4, :2] = [[0.0, 0.0], [0.0, 0.0], [0.02, 0.0], [0.02, 0.03]]
     poses[0, 4:, :2] = [[1.2, 0.5], [-1.2, 0.5]]
     command = np.full((1, 6, 2), 0.1)
+    command[0, 0, 0] = 0.15  # into the one ahead
     safe, feasible = filter_wheels(poses, command)
     assert not feasible[0]
-    assert not safe[0, :4].any()
+    rows, _ = published(poses[0])
+    speeds = np.linalg.solve(WHEELS, safe[0].T).T.ravel()
+    near = [k for k, (_, j) in enumerate(itertools.combinations(range(6), 2)) if j < 4]
+    assert (rows[near] @ speeds > -1e-9).all()
+    assert safe[0, :4].any(), "side by side they may go on"
     assert np.allclose(safe[0, 4:], 0.1, atol=1e-12)
     there = np.array([[True, False, False, False, True, True]])
     safe, feasible = filter_wheels(poses, command, there)
-    assert feasible[0] and np.allclose(safe, 0.1 * there[..., None], atol=1e-12)
+    assert feasible[0] and np.allclose(safe, command * there[..., None], atol=1e-12)
 
 
 def test_packings_and_broken_commands_never_raise_nor_spread():
@@ -309,7 +314,8 @@ def test_fifty_robots():
     sim.drive_to(-place, 60)
     assert np.isfinite(sim.poses).all() and not sim.collided.any()
     assert sim.relaxed.tolist() == [60, 60], "no way to keep the margins so densely packed"
-    assert np.allclose(sim.poses[..., :2], place), "so all stand"
+    moved = np.linalg.norm(sim.poses[..., :2] - place, axis=-1)
+    assert (moved.mean(axis=1) > 0.01).all(), "but nobody is stuck for good"
     sim.reset(posed(1.4 * place, 0.0))
     sim.drive_to(-place, 60)
     assert np.isfinite(sim.poses).all() and not sim.collided.any()

@@ -275,7 +275,7 @@ def solve_team(heading, present, wish, safe, tip, work):
         work: `workspace(N)`.
 
     Returns:
-        False if some cluster had no solution; its robots then stop.
+        False if some cluster had no solution; its robots then come no nearer to one another.
     """
     pair, row, broken, root, slot, only, who, rows, held, basis, triangle, scratch, member = work
     n = heading.shape[0]
@@ -290,6 +290,11 @@ def solve_team(heading, present, wish, safe, tip, work):
         size, total = _gather(first, count, pair, row, root, slot, wish, who, rows, z)
         solved = nearest(size, total, who, rows, held, basis, triangle, scratch, member)
         feasible = feasible and solved
+        if not solved:  # ask for no more than that nobody nears: standing still does that
+            size, total = _gather(first, count, pair, row, root, slot, wish, who, rows, z)
+            for k in range(total):
+                rows[k, 4] = min(rows[k, 4], 0.0)
+            solved = nearest(size, total, who, rows, held, basis, triangle, scratch, member)
         for i in range(n):
             if root[i] == first:
                 safe[i, 0] = z[2 * slot[i]] if solved else 0.0

@@ -112,7 +112,7 @@ def advance_teams(
         barrier: filter each tick.
         half: half widths of the arena (m), x and y.
         marks: collided and outside, (E, N) each, set where so after any tick.
-        relaxed: (E,) increased by ticks in which some cluster was stopped.
+        relaxed: (E,) increased by ticks in which some cluster had no solution.
         work: `workspace(N)`.
         key: makes stored code one with the source that it calls.
     """
@@ -260,7 +260,7 @@ class Robotarium:
         collided: (E, N) nearer than COLLISION_DIAMETER to another after a tick of the last drive.
         outside: (E, N) out of the arena after a tick of the last drive.
         relaxed: (E,) ticks of the last drive in which the filter had no solution for some cluster
-            of robots and stopped it.
+            of robots, which then only come no nearer to one another.
     """
 
     def __init__(
@@ -385,7 +385,7 @@ def filter_wheels(poses: Float, command: Float, present: Bool | None = None) -> 
 
     Returns:
         Safe commands (E, N, 2), m/s and rad/s, and whether a solution was there for all, (E,);
-        where not, the robots of the clusters without one are stopped.
+        where not, the robots of the clusters without one only come no nearer to one another.
     """
     poses, command = np.ascontiguousarray(poses, float), np.asarray(command, float)
     command = np.where(np.isfinite(command).all(axis=-1, keepdims=True), command, 0.0)
