@@ -48,12 +48,18 @@ class Peer:
             raise ConfigError(f"peer {name}: {python} is no Python interpreter")
         self.name = name
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
+        self._folder = tempfile.TemporaryDirectory()  # peers write logs where they run
         self._process = subprocess.Popen(
-            [str(python), str(script), *(f"{key}={value}" for key, value in options.items())],
+            [
+                str(python.absolute()),
+                str(script),
+                *(f"{key}={value}" for key, value in options.items()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            cwd=self._folder.name,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
         )
         ready = self._answer()
@@ -98,6 +104,7 @@ class Peer:
             self._process.kill()
             self._process.wait()
         self._errors.close()
+        self._folder.cleanup()
 
     def __enter__(self) -> Peer:
         return self
