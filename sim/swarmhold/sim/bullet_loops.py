@@ -14,8 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from swarmhold.sim.flight_loops import close_by, command, judge, store
-from swarmhold.sim.loops import BLOCK, quad_numbers, spin_up
+from swarmhold.sim.flight_loops import close_by, command, judge, lane, store
+from swarmhold.sim.loops import quad_numbers, spin_up
 
 MOVED, NEAR, ENDED = 0, 1, 2  # what a tick says
 CLEAR = 0.05  # m between surfaces: nothing touched within the last physics step
@@ -112,9 +112,7 @@ def make_loops(c: dict[str, Any], group: int, world: int, link: int) -> SimpleNa
                 last = min(first + group, len(ids))
                 size = last - first
                 for k in range(size):
-                    b = first + k
-                    j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
-                    lift, tx, ty, tz = spin_up(d, j, c)
+                    lift, tx, ty, tz = spin_up(d, lane(first + k, teams * n), c)
                     values[3 * k], values[3 * k + 1], values[3 * k + 2] = tx, ty, tz
                     values[3 * (size + k)], values[3 * (size + k) + 1] = 0.0, 0.0
                     values[3 * (size + k) + 2] = lift

@@ -259,8 +259,7 @@ class FlightSim:
 
     def _judge_compiled(self) -> None:
         self._contact()
-        run = judge_of(self.n_drones)
-        run(self._flat, self.blocks.teams, self.n_drones, *self._judging)
+        judge_of(self.n_drones)(self._flat, *self._judging)
 
     def _arguments_of_judge(self) -> tuple[Any, ...]:
         task, real = self.task, self.blocks.dtype.type

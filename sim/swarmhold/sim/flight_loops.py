@@ -61,12 +61,18 @@ def command(d, action, teams, n, hover, packed):
                 d[o + m * W + j] = hover * (c.one + min(max(a, -c.one), c.one))
 
 
+@numba.njit(forceinline=True)
+def lane(b, held):
+    """Where body b starts in the flat blocks, which hold `held` bodies each."""
+    return (b // held) * BLOCK + b % held
+
+
 @numba.njit(fastmath=FAST, error_model="numpy")
 def plan(d, teams, n, thrust, torque, packed):
     """Motors' lag over S steps; thrust (S, B) N and body torque (S, B, 3) N m are filled."""
     c = quad_numbers(packed)
     for b in range(thrust.shape[1]):
-        j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+        j = lane(b, teams * n)
         for s in range(thrust.shape[0]):
             lift, tx, ty, tz = spin_up(d, j, c)
             thrust[s, b] = lift
@@ -77,7 +83,7 @@ def plan(d, teams, n, thrust, torque, packed):
 def store(d, teams, n, state):
     """Put states (B, 13) into the blocks; of the two signs of a quaternion the nearer one."""
     for b in range(state.shape[0]):
-        j = (b // n // teams) * BLOCK + ((b // n) % teams) * n + b % n
+        j = lane(b, teams * n)
         same = 0.0
         for m in range(4):
             same += d[j + ATTITUDE + m * W] * state[b, 3 + m]
@@ -87,9 +93,9 @@ def store(d, teams, n, state):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
-def _cost(d, o, held, places, cost, apart):
+def _cost(d, o, places, cost, apart):
     """Reward without contact, and distance from one's place (m), of a block's lanes."""
-    for j in range(held):
+    for j in range(W):
         i = o + j
         dx, dy, dz = places[0, j] - d[i], places[1, j] - d[i + W], places[2, j] - d[i + Z]
         vx, vy, vz = d[i + VELOCITY], d[i + VELOCITY + W], d[i + VELOCITY + 2 * W]
@@ -98,58 +104,6 @@ def _cost(d, o, held, places, cost, apart):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", forceinline=True)
-def _judge(
-    d,
-    teams,
-    n,
-    goal,
-    clock,
-    episode,
-    seed,
-    limit,
-    reach_body,
-    floor,
-    reach,
-    spread,
-    hover,
-    end_on_touch,
-    auto_reset,
-    observation,
-    reward,
-    terminated,
-    truncated,
-    touched,
-    contact,
-):
-    places, cost = np.zeros((3, W), d.dtype), np.zeros(W, d.dtype)
-    apart = np.zeros(W, d.dtype)
-    for j in range(teams * n if teams * n < W else W):
-        for axis in range(3):
-            places[axis, j] = goal[j % n, axis]
-    for e in range(clock.size):
-        o = (e // teams) * BLOCK + (e % teams) * n
-        first = (e % teams) * n
-        if first == 0:
-            _cost(d, o, W, places, cost, apart)
-        clock[e] += 1
-        for k in range(n):
-            touched[e, k] = contact[e, k] or d[o + k + Z] < floor
-        _meet(d, o, n, reach_body, touched[e])
-        ended = False
-        for k in range(n):
-            reward[e, k] = cost[first + k] - touched[e, k]
-            if not apart[first + k] <= reach or (end_on_touch and touched[e, k]):
-                ended = True
-        terminated[e] = ended
-        truncated[e] = (not ended) and clock[e] >= limit
-        if auto_reset and (ended or truncated[e]):
-            episode[e] += 1
-            clock[e] = 0
-            _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
-        _look(d, o, n, goal, hover, observation[e])
-
-
-@numba.njit(fastmath=FAST, error_model="numpy")
 def judge(
     d,
     teams,
@@ -198,48 +152,42 @@ def judge(
         touched: (E, N).
         contact: (E, N) bodies known to be in contact already.
     """
-    _judge(
-        *(d, teams, n, goal, clock, episode, seed, limit, reach_body, floor, reach, spread),
-        *(hover, end_on_touch, auto_reset, observation, reward, terminated, truncated, touched),
-        contact,
-    )
+    places, cost = np.zeros((3, W), d.dtype), np.zeros(W, d.dtype)
+    apart = np.zeros(W, d.dtype)
+    for j in range(teams * n):
+        for axis in range(3):
+            places[axis, j] = goal[j % n, axis]
+    for e in range(clock.size):
+        o = (e // teams) * BLOCK + (e % teams) * n
+        first = (e % teams) * n
+        if first == 0:
+            _cost(d, o, places, cost, apart)
+        clock[e] += 1
+        for k in range(n):
+            touched[e, k] = contact[e, k] or d[o + k + Z] < floor
+        _meet(d, o, n, reach_body, touched[e])
+        ended = False
+        for k in range(n):
+            reward[e, k] = cost[first + k] - touched[e, k]
+            if not apart[first + k] <= reach or (end_on_touch and touched[e, k]):
+                ended = True
+        terminated[e] = ended
+        truncated[e] = (not ended) and clock[e] >= limit
+        if auto_reset and (ended or truncated[e]):
+            episode[e] += 1
+            clock[e] = 0
+            _respawn(d, o, n, goal, seed[e], episode[e], e, spread, hover)
+        _look(d, o, n, goal, hover, observation[e])
 
 
 @functools.cache
 def judge_of(size: int) -> Any:
-    """`judge` for teams of one size; arguments as there, of which it knows the first ones."""
-    teams_of = W // size
+    """`judge` for teams of one size, with the arguments that follow it there."""
+    teams = W // size
 
     @numba.njit(fastmath=FAST, error_model="numpy")
-    def run(
-        d,
-        teams,
-        n,
-        goal,
-        clock,
-        episode,
-        seed,
-        limit,
-        reach_body,
-        floor,
-        reach,
-        spread,
-        hover,
-        end_on_touch,
-        auto_reset,
-        observation,
-        reward,
-        terminated,
-        truncated,
-        touched,
-        contact,
-    ):
-        _judge(
-            *(d, teams_of, size, goal, clock, episode, seed, limit, reach_body, floor, reach),
-            spread,
-            *(hover, end_on_touch, auto_reset, observation, reward, terminated, truncated),
-            *(touched, contact),
-        )
+    def run(d, *rest):
+        judge(d, teams, size, *rest)
 
     return run
 
