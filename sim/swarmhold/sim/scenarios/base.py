@@ -177,6 +177,21 @@ def spaced(
     return points
 
 
+def headings(rng: np.random.Generator, robots: int, robot: str) -> Float:
+    """(N) rad: uniform for robots that drive, 0 for those that hover."""
+    return rng.uniform(-np.pi, np.pi, robots) if robot != "crazyflie" else np.zeros(robots)
+
+
+def mean_of(values: Float, who: Float) -> Float:
+    """(E) mean of (E, N) over the robots that `who` marks; 0 where it marks none."""
+    return np.where(who, values, 0.0).sum(axis=1) / np.maximum(who.sum(axis=1), 1)
+
+
+def distances(position: Float, points: Float) -> Float:
+    """(E, N, L) m between robots (E, N, 2) and points (E, L, 2)."""
+    return np.linalg.norm(position[:, :, None] - points[:, None], axis=-1)
+
+
 def go_to(spec: PolicySpec, target: Float) -> Float:
     """Set-point that drives to a point given in the yaw frame.
 
@@ -235,9 +250,15 @@ def landmarks_of(seen: Observation) -> tuple[Float, Float, Bool]:
     return seen.obstacles[..., :2], seen.obstacles[..., 7], real
 
 
-def nearest_landmark(seen: Observation) -> tuple[Float, Bool]:
-    """(..., 2) m, yaw frame: the nearest landmark, and whether there is one."""
+def nearest_landmark(seen: Observation, wanted: Bool | None = None) -> tuple[Float, Bool]:
+    """(..., 2) m, yaw frame: the nearest landmark, and whether there is one.
+
+    Args:
+        seen: observation tokens.
+        wanted: (..., O) landmarks to choose from; None: all that one sees.
+    """
     place, _, real = landmarks_of(seen)
+    real = real if wanted is None else wanted
     if not place.shape[-2]:
         lead = seen.self_token.shape[:-1]
         return np.zeros((*lead, 2)), np.zeros(lead, bool)

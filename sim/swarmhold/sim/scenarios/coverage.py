@@ -20,6 +20,7 @@ from swarmhold.sim.scenarios.base import (
     TeamView,
     believed,
     go_to,
+    headings,
     keep_apart,
     spaced,
 )
@@ -49,7 +50,7 @@ class Coverage(Scenario):
         half, cover = 0.9 * _SCALE[robot], _COVER[robot]
         position = spaced(rng, robots, half, 0.8 * cover)
         landmarks = spaced(rng, robots, 0.85 * half, 2.5 * cover)
-        yaw = rng.uniform(-np.pi, np.pi, robots) if robot == "epuck" else np.zeros(robots)
+        yaw = headings(rng, robots, robot)
         return Layout(position, yaw, landmarks, rng.uniform(0.1, 1.0, robots))
 
     def outcome(self, robot: str, view: TeamView) -> Outcome:

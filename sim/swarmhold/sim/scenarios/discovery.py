@@ -9,22 +9,27 @@ peer, a landmark may be tagged unsensed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.types import Bool, Float, Int, Observation
-from swarmhold.sim.scenarios.base import Layout, Outcome, TeamView, landmarks_of
+from swarmhold.sim.scenarios.base import (
+    Layout,
+    Outcome,
+    TeamView,
+    distances,
+    headings,
+    landmarks_of,
+    nearest_landmark,
+)
 from swarmhold.sim.scenarios.testbed import (
     SCALE,
     STEP_S,
     Testbed,
-    distances,
     drive_to,
     from_own,
-    headings,
     poses,
     start_cells,
     to_all,
@@ -77,13 +82,6 @@ class Discovery(Testbed):
     name = "discovery"
     title = "scouts find landmarks, taggers tag them"
     episode_s = 80 * STEP_S
-    train: ClassVar[Mapping[str, Any]] = {
-        "robots": 4,
-        "min_robots": 2,
-        "teams": 16,
-        "warm_start": 16,
-        "iterations": 8,
-    }
 
     def slots(self, robots: int) -> int:
         """The landmarks, and a place to look at for every scout."""
@@ -172,14 +170,10 @@ class Discovery(Testbed):
 
     def heuristic(self, spec: PolicySpec, seen: Observation, weights: Float) -> Float:
         """Scouts go where they are told; taggers to the nearest landmark known."""
-        place, value, real = landmarks_of(seen)
+        _, value, real = landmarks_of(seen)
         look = real & (value < 0.5 * (LOOK + 1.0))
         scout = look.any(axis=-1)
-        wanted = np.where(scout[..., None], look, real)
-        distance = np.where(wanted, np.linalg.norm(place, axis=-1), np.inf)
-        best = np.argmin(distance, axis=-1)[..., None, None]
-        target = np.take_along_axis(place, best, axis=-2)[..., 0, :]
-        target = np.where(wanted.any(axis=-1, keepdims=True), target, 0.0)
+        target, _ = nearest_landmark(seen, np.where(scout[..., None], look, real))
         return drive_to(spec, seen, weights, target)
 
 

@@ -8,8 +8,7 @@ landmark whose value is its level as a share of `LEVEL_MAX`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +19,16 @@ from swarmhold.sim.scenarios.base import (
     Outcome,
     TeamView,
     believed,
+    distances,
+    headings,
     landmarks_of,
 )
 from swarmhold.sim.scenarios.testbed import (
     SCALE,
     STEP_S,
     Testbed,
-    distances,
     drive_to,
     from_own,
-    headings,
     poses,
     start_cells,
     to_all,
@@ -82,13 +81,6 @@ class Foraging(Testbed):
     name = "foraging"
     title = "take resources that need a crew"
     episode_s = 70 * STEP_S
-    train: ClassVar[Mapping[str, Any]] = {
-        "robots": 4,
-        "min_robots": 2,
-        "teams": 16,
-        "warm_start": 16,
-        "iterations": 8,
-    }
 
     def slots(self, robots: int) -> int:
         """Two resources, more for more than four robots."""

@@ -23,7 +23,9 @@ from swarmhold.sim.scenarios.base import (
     Scenario,
     TeamView,
     go_to,
+    headings,
     landmarks_of,
+    mean_of,
     nearest_landmark,
 )
 from swarmhold.sim.scenarios.steer import way_round
@@ -74,10 +76,9 @@ class Formation(Scenario):
         slot = slot + np.array([-_START, rng.uniform(-1.5, 1.5)])
         position = slot + rng.uniform(-0.15, 0.15, (robots, 2))
         posts = np.array([[0.0, 0.5 * _GAP, _POST], [0.0, -0.5 * _GAP, _POST]])
-        yaw = rng.uniform(-np.pi, np.pi, robots) if robot == "epuck" else np.zeros(robots)
         return Layout(
             position * unit,
-            yaw,
+            headings(rng, robots, robot),
             slot * unit,
             np.full(robots, AHEAD),
             owners=np.arange(robots),
@@ -115,15 +116,10 @@ class Formation(Scenario):
     def outcome(self, robot: str, view: TeamView) -> Outcome:
         """Share of the healthy robots that are through the gap and in their slots."""
         unit, memory = _SPACING[robot], view.memory
-        heads = np.maximum(view.healthy.sum(axis=1), 1)
-
-        def mean(values: Float) -> Float:
-            return np.where(view.healthy, values, 0.0).sum(axis=1) / heads
-
         distance = np.linalg.norm(view.own_landmark() - view.position, axis=-1)
-        score = mean(memory["through"] & (distance < _NEAR * unit))
-        error = mean(distance)
-        reward = score - 1.0 - error / view.half_width - mean(view.touched)
+        score = mean_of(memory["through"] & (distance < _NEAR * unit), view.healthy)
+        error = mean_of(distance, view.healthy)
+        reward = score - 1.0 - error / view.half_width - mean_of(view.touched, view.healthy)
         return Outcome(reward, score, error, score > 1.0 - 1e-9)
 
     def heuristic(self, spec: PolicySpec, seen: Observation, weights: Float) -> Float:

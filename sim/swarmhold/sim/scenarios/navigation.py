@@ -14,14 +14,19 @@ import numpy as np
 
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.types import Float, Observation
-from swarmhold.sim.scenarios.base import Layout, Outcome, TeamView, nearest_landmark
+from swarmhold.sim.scenarios.base import (
+    Layout,
+    Outcome,
+    TeamView,
+    headings,
+    mean_of,
+    nearest_landmark,
+)
 from swarmhold.sim.scenarios.testbed import (
     SCALE,
     STEP_S,
     Testbed,
     drive_to,
-    headings,
-    mean_of,
     poses,
     start_cells,
 )

@@ -22,7 +22,10 @@ from swarmhold.sim.scenarios.base import (
     Outcome,
     Scenario,
     TeamView,
+    distances,
     go_to,
+    headings,
+    mean_of,
     nearest_landmark,
     spaced,
 )
@@ -70,8 +73,7 @@ class Pursuit(Scenario):
         evaders = rng.uniform(-1.0, 1.0, (count, 2))
         radius = rng.uniform(0.5 * half + _CAPTURE[robot], 0.95 * half, count)
         evaders *= (radius / np.abs(evaders).max(axis=1))[:, None]
-        yaw = rng.uniform(-np.pi, np.pi, robots) if robot == "epuck" else np.zeros(robots)
-        return Layout(position, yaw, evaders, np.ones(count))
+        return Layout(position, headings(rng, robots, robot), evaders, np.ones(count))
 
     def begin(self, robot: str, view: TeamView) -> dict[str, Any]:
         """Nobody is caught; the whims of an evader follow from where it starts."""
@@ -97,10 +99,10 @@ class Pursuit(Scenario):
         """Share of the evaders that are caught."""
         free, span = view.landmark_mask, 2.0 * view.half_width
         evaders = np.maximum(view.memory["evaders"], 1)
-        distance = np.where(free[:, None], _distance(view), np.inf).min(axis=2, initial=np.inf)
+        far = distances(view.position, view.landmarks)
+        distance = np.where(free[:, None], far, np.inf).min(axis=2, initial=np.inf)
         there = free.any(axis=1)
-        heads = np.maximum(view.healthy.sum(axis=1), 1)
-        chase = np.where(view.healthy, np.minimum(distance, span), 0.0).sum(axis=1) / heads
+        chase = mean_of(np.minimum(distance, span), view.healthy)
         reward = CATCH_REWARD * view.memory["caught"] / evaders - np.where(there, chase, 0.0) / span
         missing = np.where(free, np.minimum(_hunter_distance(view), span), 0.0).sum(axis=1)
         left = free.sum(axis=1)
@@ -113,14 +115,10 @@ class Pursuit(Scenario):
         return go_to(spec, way)
 
 
-def _distance(view: TeamView) -> Float:
-    """(E, N, L) m between pursuers and evaders."""
-    return np.linalg.norm(view.position[:, :, None] - view.landmarks[:, None], axis=-1)
-
-
 def _hunter_distance(view: TeamView) -> Float:
     """(E, L) m from an evader to the last pursuer that its capture takes; inf without any."""
-    distance = np.sort(np.where(view.healthy[..., None], _distance(view), np.inf), axis=1)
+    far = distances(view.position, view.landmarks)
+    distance = np.sort(np.where(view.healthy[..., None], far, np.inf), axis=1)
     last = np.clip(view.healthy.sum(axis=1), 1, HUNTERS) - 1
     return distance[np.arange(len(distance)), last]
 

@@ -8,7 +8,8 @@ number of steps at 30 ticks of 33 ms, which its published runs use.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +33,13 @@ class Testbed(Scenario):
     """A task in the Robotarium's arena."""
 
     robots: ClassVar[tuple[str, ...]] = ("gritsbot", "epuck", "crazyflie")
+    train: ClassVar[Mapping[str, Any]] = {
+        "robots": 4,
+        "min_robots": 2,
+        "teams": 16,
+        "warm_start": 16,
+        "iterations": 8,
+    }
 
     def half_width(self, robot: str) -> float:
         """Half the longer side of the arena, m."""
@@ -72,11 +80,6 @@ def _widest(count: int) -> tuple[Float, Float]:
     raise ConfigError(f"{count} start places do not fit into the arena; {sizes[0] * sizes[1]} do")
 
 
-def headings(rng: np.random.Generator, robots: int, robot: str) -> Float:
-    """(N) rad: uniform for robots that drive, 0 for those that hover."""
-    return rng.uniform(-np.pi, np.pi, robots) if robot != "crazyflie" else np.zeros(robots)
-
-
 def drive_to(spec: PolicySpec, seen: Observation, weights: Float, target: Float) -> Float:
     """Set-point towards a target (..., 2) m in the yaw frame, past whoever is in the way."""
     way = way_round(seen, weights, target, _GAP[spec.robot], _REACH[spec.robot])
@@ -91,16 +94,6 @@ def ahead_to(spec: PolicySpec, target: Float) -> Float:
     forward = np.minimum(bound[0], 2.0 * distance) * np.maximum(np.cos(bearing), 0.0) ** 2
     turn = np.clip(3.0 * bearing, -bound[1], bound[1]) * np.minimum(1.0, distance / 0.06)
     return np.stack([forward, turn], axis=-1)
-
-
-def mean_of(values: Float, who: Float) -> Float:
-    """(E) mean of (E, N) over the robots that `who` marks; 0 where it marks none."""
-    return np.where(who, values, 0.0).sum(axis=1) / np.maximum(who.sum(axis=1), 1)
-
-
-def distances(position: Float, points: Float) -> Float:
-    """(E, N, L) m between robots (E, N, 2) and points (E, L, 2)."""
-    return np.linalg.norm(position[:, :, None] - points[:, None], axis=-1)
 
 
 def poses(view: TeamView) -> Float:

@@ -7,14 +7,20 @@ landmark of its own, the nearest point of its zone; its value is `EMPTY` or `LAD
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.types import Bool, Float, Observation
-from swarmhold.sim.scenarios.base import Layout, Outcome, TeamView, nearest_landmark
+from swarmhold.sim.scenarios.base import (
+    Layout,
+    Outcome,
+    TeamView,
+    headings,
+    mean_of,
+    nearest_landmark,
+)
 from swarmhold.sim.scenarios.testbed import (
     ARENA,
     SCALE,
@@ -22,8 +28,6 @@ from swarmhold.sim.scenarios.testbed import (
     Testbed,
     drive_to,
     from_own,
-    headings,
-    mean_of,
     poses,
     start_cells,
 )
@@ -57,13 +61,6 @@ class Warehouse(Testbed):
     name = "warehouse"
     title = "carry goods across each other's ways"
     episode_s = 70 * STEP_S
-    train: ClassVar[Mapping[str, Any]] = {
-        "robots": 4,
-        "min_robots": 2,
-        "teams": 16,
-        "warm_start": 16,
-        "iterations": 8,
-    }
 
     def slots(self, robots: int) -> int:
         """The next zone of every robot."""
