@@ -22,7 +22,7 @@ from swarmhold.policies.rollout import Batch, Gauss, Task
 from swarmhold.policies.train import Learner, iterate, make_learner
 from swarmhold.policies.workers import Here, rollouts_of
 from swarmhold.sim.bench.cli import Peers, check_rounds, peers_of, table
-from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratio, repeat, spread
+from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratios_of, repeat, spread
 from swarmhold.sim.bench.peer import Peer
 from swarmhold.sim.noise import mix
 
@@ -240,11 +240,6 @@ def compared(rates: dict[str, list[float]], epochs: int) -> dict[str, Any]:
         "update_separate_f32_over_plain": ("separate_f32", "plain"),
         "end_to_end_over_sb3": ("end_to_end", "sb3"),
     }
-    found = {
-        name: ratio(rates, *pair)
-        for name, pair in pairs.items()
-        if all(part in rates for part in pair)
-    }
     steps = {name: rates[name] for name in ("end_to_end", "sb3") if name in rates}
     samples = {
         name: [epochs * value for value in values]
@@ -252,8 +247,7 @@ def compared(rates: dict[str, list[float]], epochs: int) -> dict[str, Any]:
         if name not in steps
     }
     return {
-        "ratios": {name: round(value["median"], 2) for name, value in found.items()},
-        "ratio_spread": found,
+        **ratios_of(rates, pairs),
         "samples_per_cpu_s": {name: spread(values) for name, values in samples.items()},
         "team_steps_per_cpu_s": {name: spread(values) for name, values in steps.items()},
     }

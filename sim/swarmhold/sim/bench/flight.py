@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratio, repeat, spread
+from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratios_of, repeat, spread
 from swarmhold.sim.bench.peer import Peer
 from swarmhold.sim.flight import FlightSim, FlightTask
 
@@ -114,14 +114,8 @@ def compared(rates: dict[str, list[float]]) -> dict[str, Any]:
         "batch_env_over_crazyflow_step": ("batch_env", "crazyflow"),
         "batch_env_over_batched_pybullet": ("batch_env", "pybullet_python_batched"),
     }
-    found = {
-        name: ratio(rates, *pair)
-        for name, pair in pairs.items()
-        if all(part in rates for part in pair)
-    }
     return {
-        "ratios": {name: round(value["median"], 2) for name, value in found.items()},
-        "ratio_spread": found,
+        **ratios_of(rates, pairs),
         "team_steps_per_cpu_s": {name: spread(values) for name, values in rates.items()},
     }
 

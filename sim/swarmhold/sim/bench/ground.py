@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.types import Float
-from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratio, repeat, spread
+from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratios_of, repeat, spread
 from swarmhold.sim.bench.peer import Peer
 from swarmhold.sim.ground.engine import ANGULAR_GAIN, LINEAR_GAIN, Robotarium, filter_wheels
 from swarmhold.sim.ground.solver import compiled
@@ -189,13 +189,7 @@ def compared(rates: dict[str, list[float]]) -> dict[str, Any]:
         for ours in SUBJECTS
         if ("open" in ours) == ("open" in theirs) and ("held" in theirs or "held" not in ours)
     }
-    found = {
-        name: ratio(rates, *pair)
-        for name, pair in pairs.items()
-        if all(part in rates for part in pair)
-    }
     return {
-        "ratios": {name: round(value["median"], 2) for name, value in found.items()},
-        "ratio_spread": found,
+        **ratios_of(rates, pairs),
         "env_steps_per_cpu_s": {name: spread(values) for name, values in rates.items()},
     }

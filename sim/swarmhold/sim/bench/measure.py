@@ -65,6 +65,19 @@ def ratio(rates: Mapping[str, list[float]], ours: str, theirs: str) -> dict[str,
     return spread([mine / other for mine, other in pairs])
 
 
+def ratios_of(
+    rates: Mapping[str, list[float]], pairs: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """`ratios` (medians) and `ratio_spread` of the pairs of subjects that both ran, by name."""
+    found = {
+        name: ratio(rates, *pair)
+        for name, pair in pairs.items()
+        if all(part in rates for part in pair)
+    }
+    medians = {name: round(value["median"], 2) for name, value in found.items()}
+    return {"ratios": medians, "ratio_spread": found}
+
+
 def machine() -> dict[str, Any]:
     """What it was measured on: processor, its relevant flags, and versions."""
     found: dict[str, Any] = {"python": platform.python_version(), "numpy": np.__version__}
