@@ -176,7 +176,7 @@ def plot(found: list[Track], path: Path) -> None:
     axes.plot([], [], "kv", label="limits after 1 s")
     axes.set(yscale="log", xlabel="time, s", ylabel="largest distance from PyBullet, m")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+    figure.legend(fontsize=8, ncols=3, loc="outside lower center")
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
