@@ -77,7 +77,7 @@ def _play(actor: HealthAttentionActor, rng: np.random.Generator) -> Batch:
     }
     valid = np.ones(SHAPE, bool)
     end, none = np.zeros(SHAPE[1]), action[:0]  # the update never looks at them
-    return Batch(inputs, critic, mean, action, none, reward, none, valid, end, end)
+    return Batch(inputs, critic, mean, action, none, reward, none, valid, end, end, end)
 
 
 def _learn(rows_that_count: bool) -> tuple[float, float, dict[str, float]]:

@@ -10,12 +10,12 @@ import torch
 
 from swarmhold.hardware.bundle import INPUTS, OUTPUTS
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 
 OPSET = 17
 
 
-def to_onnx(actor: HealthAttentionActor, spec: PolicySpec) -> bytes:
+def to_onnx(actor: Actor, spec: PolicySpec) -> bytes:
     """Export the actor.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from swarmhold.hardware.bundle import INPUTS, OUTPUTS
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.types import Observation
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 
 TOLERANCE = 1e-5
 TEAM_SIZES = range(2, 51)
@@ -47,7 +47,7 @@ class Parity:
 
 
 def compare(
-    actor: HealthAttentionActor,
+    actor: Actor,
     model: bytes,
     spec: PolicySpec,
     recorded: Observation,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.spec import policy_spec
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
+from swarmhold.policies.arms import make_actor
 from swarmhold.policies.config import TrainConfig
+
+ARRAYS = "arrays."
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -45,6 +48,7 @@ def save(
     modules: dict[str, torch.nn.Module],
     optimiser: torch.optim.Optimizer,
     progress: dict[str, Any],
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Store a checkpoint.
 
@@ -53,6 +57,7 @@ def save(
         modules: by name.
         optimiser: its moments are stored too, so that a resumed run is the same run.
         progress: plain values.
+        arrays: whatever else must fit the networks, by name; see `stored_arrays`.
     """
     tensors = {
         f"{name}.{key}": value.contiguous()
@@ -62,6 +67,8 @@ def save(
     for index, moments in optimiser.state_dict()["state"].items():
         for key, value in moments.items():
             tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
+    for name, array in (arrays or {}).items():
+        tensors[f"{ARRAYS}{name}"] = torch.from_numpy(array).contiguous()
     # Tensors and progress in one file, so that no moment exists in which they differ.
     told = {"progress": json.dumps(progress)}
     replace_file(run / "checkpoint.safetensors", lambda part: save_file(tensors, part, told))
@@ -84,10 +91,16 @@ def restore(
             state.setdefault(int(index), {})[name] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return _progress(run)
+    return stored_progress(run)
 
 
-def load_run(run: Path) -> tuple[TrainConfig, HealthAttentionActor, dict[str, Any]]:
+def stored_arrays(run: Path) -> dict[str, np.ndarray]:
+    """The arrays that were given to `save`, by name."""
+    found = _tensors(run).items()
+    return {k.removeprefix(ARRAYS): v.numpy() for k, v in found if k.startswith(ARRAYS)}
+
+
+def load_run(run: Path) -> tuple[TrainConfig, Actor, dict[str, Any]]:
     """Configuration, actor and progress of a run folder.
 
     Raises:
@@ -96,13 +109,13 @@ def load_run(run: Path) -> tuple[TrainConfig, HealthAttentionActor, dict[str, An
     if not (run / "config.json").is_file():
         raise ConfigError(f"{run} is no training run (no config.json); give a --run-dir of train")
     config = TrainConfig.model_validate_json((run / "config.json").read_text())
-    actor = HealthAttentionActor(policy_spec(config.robot), config.width, config.heads)
+    actor = make_actor(config)
     tensors = _tensors(run)
     actor.load_state_dict(
         {k.removeprefix("actor."): v for k, v in tensors.items() if k.startswith("actor.")}
     )
     actor.eval()
-    return config, actor, _progress(run)
+    return config, actor, stored_progress(run)
 
 
 def _tensors(run: Path) -> dict[str, torch.Tensor]:
@@ -115,7 +128,8 @@ def _tensors(run: Path) -> dict[str, torch.Tensor]:
         raise ConfigError(f"{path} is damaged ({error}); train again or restore a copy") from error
 
 
-def _progress(run: Path) -> dict[str, Any]:
+def stored_progress(run: Path) -> dict[str, Any]:
+    """The plain values that were given to `save`."""
     with safe_open(run / "checkpoint.safetensors", "pt") as stored:
         progress: dict[str, Any] = json.loads(stored.metadata()["progress"])
     return progress

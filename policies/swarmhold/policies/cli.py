@@ -26,6 +26,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.policies.arms import ARMS, Arm
 from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.evaluate import (
@@ -43,13 +44,15 @@ from swarmhold.sim.scenarios.registry import scenario_of
 
 
 class TrainArgs(TrainConfig):
-    """Train a team policy: imitation of the scenario's heuristic, then MAPPO.
+    """Train a team policy: imitation of the scenario's heuristic, then reinforcement.
 
     Hyper-parameters that a scenario brings along replace the defaults shown here.
     """
 
     robot: str | None = None  # type: ignore[assignment]
     """Robot class: epuck, crazyflie or gritsbot; the scenario's first by default."""
+    arm: Arm = "ours"
+    """A method by name: sets algorithm, networks and what they are told; options win over it."""
     run_dir: Path
     """Folder of the run: configuration, checkpoints, logs."""
     resume: bool = False
@@ -63,7 +66,7 @@ class TrainArgs(TrainConfig):
 def train_main(argv: list[str]) -> int:
     """Train; Ctrl-C keeps every finished iteration and says how to go on."""
     args = parse(TrainArgs, argv, "swarmhold train")
-    config = _stored(args) if args.resume else _config(args.scenario, argv)
+    config = _stored(args) if args.resume else _config(args, argv)
     train_with_progress(config, args.run_dir, args.resume, args.workers, args.ray)
     say(f"{args.run_dir}: trained; next: swarmhold export {args.run_dir} --out BUNDLE")
     return 0
@@ -100,7 +103,7 @@ def train_with_progress(
             task = progress.add_task("imitation", total=total, figures="")
 
             def report(done: int, _: int, figures: dict[str, float]) -> None:
-                phase = "imitation" if done < config.warm_start else "MAPPO"
+                phase = "imitation" if done < config.warm_start else config.algorithm.upper()
                 text = f"return {figures['return']:.2f}, score {figures['score']:.3f}"
                 progress.update(task, completed=done, description=phase, figures=text)
                 if not console.is_terminal and done % 5 == 0:
@@ -111,11 +114,11 @@ def train_with_progress(
         raise KeyboardInterrupt(f"resume with: swarmhold train --resume --run-dir {run}") from None
 
 
-def _config(name: str, argv: list[str]) -> TrainConfig:
-    """Defaults, then those of the scenario, then file and options."""
-    scenario = scenario_of(name)
-    args = parse(TrainArgs, argv, "swarmhold train", beneath=scenario.train)
-    values = args.model_dump(exclude={"run_dir", "resume", "workers", "ray"})
+def _config(first: TrainArgs, argv: list[str]) -> TrainConfig:
+    """Defaults, then those of the arm, then those of the scenario, then file and options."""
+    scenario, beneath = scenario_of(first.scenario), ARMS[first.arm]
+    args = parse(TrainArgs, argv, "swarmhold train", beneath={**beneath, **scenario.train})
+    values = args.model_dump(exclude={"run_dir", "resume", "workers", "ray", "arm"})
     robot, smallest = args.robot or scenario.robots[0], min(args.min_robots, args.robots)
     return TrainConfig(**{**values, "robot": robot, "min_robots": smallest})
 

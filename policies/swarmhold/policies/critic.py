@@ -16,12 +16,16 @@ LANDMARK_SIZE = 5
 
 
 class Critic(nn.Module):
-    """Value of every robot from truth, permutation invariant (MAPPO, arXiv 2103.01955)."""
+    """Value of every robot from truth, permutation invariant (MAPPO, arXiv 2103.01955).
 
-    def __init__(self, width: int = 64, heads: int = 4) -> None:
-        """Args: width of tokens and number of attention heads."""
+    With the robots' actions beside their states it is the attention critic of AACFT
+    (arXiv 2412.00534).
+    """
+
+    def __init__(self, width: int = 64, heads: int = 4, action_size: int = 0) -> None:
+        """Args: width of tokens, attention heads, and values of an action in a robot's state."""
         super().__init__()
-        self.encode = encoder(ROBOT_SIZE, width)
+        self.encode = encoder(ROBOT_SIZE + action_size, width)
         self.encode_landmark = encoder(LANDMARK_SIZE, width)
         self.team = Attention(width, heads)
         self.marks = Attention(width, heads)
@@ -31,8 +35,8 @@ class Critic(nn.Module):
         """Values.
 
         Args:
-            robots: (B, N, ROBOT_SIZE) true states.
-            present: (B, N) robots that exist.
+            robots: (B, N, ROBOT_SIZE + action_size) true states.
+            present: (B, N) robots that are attended to.
             marks: (B, L, LANDMARK_SIZE) landmarks, L at least 1.
             real: (B, L) landmarks that exist.
 
@@ -49,6 +53,25 @@ class Critic(nn.Module):
         seen = attend(self.marks, self.marks.query(tokens), key, value, (real > 0.5).float())
         values: Tensor = self.head(torch.cat([tokens, mates, seen], dim=-1))
         return values[..., 0]
+
+
+class JointCritic(nn.Module):
+    """Value of every robot from all states and actions in fixed places (MADDPG, 1706.02275)."""
+
+    def __init__(self, robots: int, marks: int, action_size: int, width: int = 128) -> None:
+        """Args: largest team, landmarks (at least 1), values of an action, and the width."""
+        super().__init__()
+        size = robots * (ROBOT_SIZE + action_size) + marks * LANDMARK_SIZE
+        self.net = nn.Sequential(
+            *(nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
+            nn.Linear(width, robots),
+        )
+
+    def forward(self, robots: Tensor, present: Tensor, marks: Tensor, real: Tensor) -> Tensor:
+        """Values (B, N); arguments as in `Critic.forward`."""
+        known = (robots * present[..., None]).flatten(1)
+        values: Tensor = self.net(torch.cat([known, (marks * real[..., None]).flatten(1)], dim=-1))
+        return values
 
 
 class SharedCritic(nn.Module):

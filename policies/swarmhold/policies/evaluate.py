@@ -16,7 +16,7 @@ import torch
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float, Observation
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.health_loop import HealthLoop
 from swarmhold.policies.randomise import exists_for_others
 from swarmhold.policies.rollout import ACTOR_KEYS
@@ -35,7 +35,7 @@ class TeamPolicy(Protocol):
         """Set-points (E, N, Da) in physical units."""
 
 
-def torch_policy(actor: HealthAttentionActor) -> TeamPolicy:
+def torch_policy(actor: Actor) -> TeamPolicy:
     """A trained actor, acting deterministically."""
 
     def act(seen: Observation, weights: Float) -> Float:

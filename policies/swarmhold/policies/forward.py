@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from swarmhold.policies.attention import CAP, Attention, HealthAttentionActor, Tokens
+from swarmhold.policies.actor import Actor, Tokens
+from swarmhold.policies.attention import CAP, Attention, HealthAttentionActor
 
 FEW = 24  # pairs of query and token up to which attention is written without batched products
 
@@ -38,11 +39,12 @@ class Features(NamedTuple):
     alone: Tensor | None
 
 
-def policy_means(
-    actor: HealthAttentionActor, tokens: Tokens, alone: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def policy_means(actor: Actor, tokens: Tokens, alone: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """Features, normalised mean, and the mean of the policy that hears nobody."""
-    seen = learning_features(actor, tokens, alone)
+    if isinstance(actor, HealthAttentionActor):
+        seen = learning_features(actor, tokens, alone)
+    else:
+        seen = Features(actor.features(tokens)[0], None)
     mean = torch.tanh(actor.head(seen.heard)).float()
     if seen.alone is None:
         return seen.heard, mean, None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.forward import policy_means
 from swarmhold.policies.randomise import draw_mix
@@ -36,7 +36,7 @@ class Imitation:
 def imitate(
     config: TrainConfig,
     rollouts: Rollouts,
-    actor: HealthAttentionActor,
+    actor: Actor,
     optimiser: torch.optim.Optimizer,
     memory: Imitation,
     iteration: int,
@@ -82,7 +82,7 @@ def _flat(batch: Batch) -> dict[str, np.ndarray]:
 
 def _regress(
     config: TrainConfig,
-    actor: HealthAttentionActor,
+    actor: Actor,
     optimiser: torch.optim.Optimizer,
     memory: Imitation,
     rng: np.random.Generator,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic, SharedCritic
 from swarmhold.policies.forward import policy_means
@@ -103,7 +103,7 @@ PLAIN = Mode()
 
 def update(
     config: TrainConfig,
-    actor: HealthAttentionActor,
+    actor: Actor,
     critic: Critic | SharedCritic,
     optimiser: torch.optim.Optimizer,
     scale: ValueScale,
@@ -150,7 +150,7 @@ def update(
 
 def gradients_of(
     config: TrainConfig,
-    actor: HealthAttentionActor,
+    actor: Actor,
     critic: Critic | SharedCritic,
     scale: ValueScale,
     batch: Batch,
@@ -193,7 +193,7 @@ class Gradients:
     """Gradients of one minibatch; arguments as in `update`, `gain` and `target` per row."""
 
     config: TrainConfig
-    actor: HealthAttentionActor
+    actor: Actor
     critic: Critic | SharedCritic
     samples: Samples
     gain: Tensor

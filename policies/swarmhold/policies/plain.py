@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swarmhold.policies.attention import LIVE, MASKED, HealthAttentionActor
+from swarmhold.policies.actor import LIVE, MASKED
+from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic
 from swarmhold.policies.mappo import PLAIN, Mode, ValueScale, advantages, log_prob, mir_penalty

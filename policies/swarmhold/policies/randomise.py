@@ -12,12 +12,17 @@ import numpy as np
 
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.types import Bool, Float, teammate_index
-from swarmhold.sim.faults import random_faults
+from swarmhold.policies.config import TrainConfig
+from swarmhold.sim.faults import random_faults, scheduled_faults
 from swarmhold.sim.noise import Keys, mix, uniform
+from swarmhold.sim.scenarios.registry import scenario_of
 
 FAULT_KINDS = ("crash", "freeze", "runaway", "slow", "spoof", "nan", "link_loss", "reboot")
-EPISODE_KINDS = ("nominal", "late", "missed", "false_alarm", "flapping", "masked", "dropout")
-SHARES = (0.35, 0.25, 0.10, 0.10, 0.05, 0.05, 0.10)
+EPISODE_KINDS = (
+    *("nominal", "late", "missed", "false_alarm", "flapping", "masked", "dropout"),
+    "told",  # exact and at once, as AACFT's observations tell it
+)
+SHARES = (0.35, 0.25, 0.10, 0.10, 0.05, 0.05, 0.10, 0.0)
 _FAULTY = ("late", "missed", "flapping")
 
 
@@ -60,6 +65,30 @@ def draw_mix(
     faulty = np.isin(kinds, [EPISODE_KINDS.index(kind) for kind in _FAULTY])
     faults = [faults if on else [] for faults, on in zip(plan, faulty, strict=True)]
     return EpisodeMix(kinds, sizes.tolist(), faults)
+
+
+def draw_episodes(
+    config: TrainConfig, rng: np.random.Generator, progress: float, fault_share: float = 1.0
+) -> EpisodeMix:
+    """Episodes of one iteration.
+
+    Args:
+        config: of the run.
+        rng: source of randomness.
+        progress: share of the training done, in [0, 1].
+        fault_share: see `draw_mix`.
+    """
+    if config.fault_schedule == "mix":
+        return draw_mix(rng, config.teams, config.robots, config.min_robots, fault_share)
+    sizes = [config.robots] * config.teams
+    length = scenario_of(config.scenario).episode_s
+    faults = scheduled_faults(
+        *(rng, config.fault_schedule, progress, sizes, config.fault_kinds),
+        window_s=(0.25 * length, 0.75 * length),
+        episode_s=length,
+        count=(1, max(1, 2 * config.robots // 5)),
+    )
+    return EpisodeMix(np.full(config.teams, EPISODE_KINDS.index("told")), sizes, faults)
 
 
 class WeightRandomiser:
@@ -110,6 +139,7 @@ class WeightRandomiser:
         flap = np.where((now / self._period) % 1.0 < 0.5, late, 1.0)
         masked = (now >= self._mask_from) & (now < self._mask_to)
         told = np.where(self._is["late"], late, ones)
+        told = np.where(self._is["told"], oracle, told)
         told = np.where(self._is["false_alarm"] & alarm, self._alarm_weight, told)
         told = np.where(self._is["flapping"], flap, told)
         told = np.where(self._is["masked"] & masked, 0.0, told)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.rollout import Batch, Task, batch_of
 from swarmhold.policies.workers import Collector, weights_of
@@ -40,7 +40,7 @@ class RayRollouts:
             except Exception as error:  # Ray has many kinds for this
                 raise ConfigError(f"no Ray cluster: {str(error).splitlines()[0]}") from error
 
-    def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
+    def collect(self, actor: Actor, task: Task) -> Batch:
         """See `workers.Rollouts`."""
         ray = self._ray
         if not self._actors:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swarmhold.hardware.types import Float
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.critic import critic_inputs
 from swarmhold.policies.forward import policy_means
 from swarmhold.policies.randomise import (
@@ -44,6 +44,7 @@ class Batch:
         valid: (T, E, N) the robot acts itself, so its sample teaches something.
         score: (E) at the end.
         error: (E) m, at the end.
+        success: (E) whether the task counts as done at the end.
     """
 
     actor: dict[str, np.ndarray]
@@ -56,6 +57,7 @@ class Batch:
     valid: np.ndarray
     score: np.ndarray
     error: np.ndarray
+    success: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,7 @@ def block_of(robots: int) -> int:
     return 1 << max(0, (ROWS // robots).bit_length() - 1)
 
 
-def means(
-    actor: HealthAttentionActor, inputs: dict[str, Tensor], teams: int
-) -> tuple[Float, Float]:
+def means(actor: Actor, inputs: dict[str, Tensor], teams: int) -> tuple[Float, Float]:
     """(E, N, F) features and (E, N, Da) normalised means, a block at a time."""
     rows = len(inputs["self"]) // teams
     size = rows * block_of(rows)
@@ -144,7 +144,7 @@ def means(
     return np.concatenate(features).reshape(shape), np.concatenate(out).reshape(shape)
 
 
-def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> Rows:
+def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
     """Run one episode of every team; each has the results it would have alone.
 
     Returns:
@@ -187,7 +187,7 @@ def collect(env: SwarmEnv, actor: HealthAttentionActor, task: Task) -> Rows:
         keep("label", wish.astype(np.float32))
         step = env.step(action * bound)
         keep("reward", step.outcome.reward)
-    for name in ("score", "error"):
+    for name in ("score", "error", "success"):
         rows[name] = [getattr(step.outcome, name)]
     return rows
 
@@ -205,4 +205,5 @@ def batch_of(stacked: dict[str, np.ndarray]) -> Batch:
         valid=stacked["valid"],
         score=stacked["score"][0],
         error=stacked["error"][0],
+        success=stacked["success"][0],
     )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swarmhold.policies.attention import MASKED, HealthAttentionActor, Tokens
+from swarmhold.policies.actor import MASKED, Actor, Tokens
 from swarmhold.policies.rollout import ACTOR_KEYS, CRITIC_KEYS, Batch
 
 CHUNK = 2048  # most rows that go through the network at once
@@ -92,13 +92,14 @@ def _pick(full: Tokens, rows: Tensor, mates: int, marks: int) -> Tokens:
     )
 
 
-def samples_of(actor: HealthAttentionActor, batch: Batch) -> Samples:
+def samples_of(actor: Actor, batch: Batch) -> Samples:
     """Flatten and prepare a batch; nothing in here is learned."""
     valid = batch.valid
     with torch.no_grad():
         tokens = actor.prepare(*(torch.from_numpy(batch.actor[k][valid]) for k in ACTOR_KEYS))
-    team, team_bias, mates = _real_first(tokens.team, tokens.team_bias)
-    marks, mark_bias, spots = _real_first(tokens.marks, tokens.mark_bias)
+    arrange = _real_first if actor.leaves_out else _as_they_are
+    team, team_bias, mates = arrange(tokens.team, tokens.team_bias)
+    marks, mark_bias, spots = arrange(tokens.marks, tokens.mark_bias)
     flat = valid.reshape(-1, valid.shape[-1])
     numbers = np.where(flat, np.cumsum(flat).reshape(flat.shape) - 1, -1)
     return Samples(
@@ -119,6 +120,11 @@ def _real_first(values: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, np.ndarra
     order = torch.argsort(masked.to(torch.int8), dim=1, stable=True)
     moved = torch.gather(values, 1, order[..., None].expand_as(values))
     return moved, torch.gather(bias, 1, order), (~masked).sum(dim=1).numpy()
+
+
+def _as_they_are(values: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Every column counts, and its place too."""
+    return values, bias, np.full(bias.shape[0], bias.shape[1])
 
 
 def insight(critic: dict[str, np.ndarray]) -> np.ndarray:

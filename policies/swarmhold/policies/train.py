@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -19,18 +20,29 @@ import numpy as np
 import torch
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.spec import policy_spec
-from swarmhold.policies.attention import HealthAttentionActor
-from swarmhold.policies.checkpoint import restore, save, write_json
+from swarmhold.policies.actor import Actor
+from swarmhold.policies.arms import make_actor
+from swarmhold.policies.checkpoint import (
+    restore,
+    save,
+    stored_arrays,
+    stored_progress,
+    write_json,
+)
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic, SharedCritic
 from swarmhold.policies.imitate import ENVS, KEEP, Imitation, imitate
+from swarmhold.policies.information import Club, inform, make_club
+from swarmhold.policies.maddpg import Targets, make_critic, make_targets
 from swarmhold.policies.mappo import PLAIN, Mode, ValueScale, gradients_of, update
+from swarmhold.policies.off_policy import iterate_off_policy
 from swarmhold.policies.probe import MODES, choose_mode, choose_threads, one_step
-from swarmhold.policies.randomise import draw_mix
+from swarmhold.policies.randomise import draw_episodes
+from swarmhold.policies.replay import Replay, make_replay
 from swarmhold.policies.rollout import Batch, Gauss, Task
 from swarmhold.policies.workers import Rollouts, rollouts_of
 from swarmhold.sim.noise import mix
+from swarmhold.sim.scenarios.registry import scenario_of
 
 SLOW = 1.5  # times the usual duration of an iteration
 Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, figures)
@@ -40,13 +52,16 @@ Report = Callable[[int, int, dict[str, float]], None]  # (iterations done, all, 
 class Learner:
     """All that training changes; how it computes is open while `mode` is None or `threads` 0."""
 
-    actor: HealthAttentionActor
-    critic: Critic | SharedCritic
+    actor: Actor
+    critic: Any
     optimiser: torch.optim.Optimizer
     scale: ValueScale
     memory: Imitation
     mode: Mode | None = None
     threads: int = 1
+    club: Club | None = None
+    target: Targets | None = None
+    replay: Replay | None = None
     update: Callable[..., dict[str, float]] = update
 
 
@@ -54,9 +69,11 @@ def make_learner(config: TrainConfig) -> Learner:
     """Fresh networks from the seed."""
     torch.set_num_threads(1)  # with two threads on busy cores torch is 15 to 60 times slower
     torch.manual_seed(config.seed)
-    actor = HealthAttentionActor(policy_spec(config.robot), config.width, config.heads)
-    critic: Critic | SharedCritic = Critic()
-    if config.trunk == "shared":
+    actor = make_actor(config)
+    critic: torch.nn.Module = Critic()
+    if config.algorithm == "maddpg":
+        critic = make_critic(config, scenario_of(config.scenario).slots(config.robots))
+    elif config.trunk == "shared":
         critic = SharedCritic(actor.feature_size)
     optimiser = torch.optim.Adam(
         [
@@ -65,7 +82,7 @@ def make_learner(config: TrainConfig) -> Learner:
         ],
         eps=1e-5,
     )
-    return Learner(actor, critic, optimiser, ValueScale(), Imitation())
+    return Learner(actor, critic, optimiser, ValueScale(), Imitation(), club=make_club(config))
 
 
 def train(
@@ -107,7 +124,7 @@ def train(
             if done == config.warm_start:
                 warm.close()  # its processes are needed no more
             started = time.monotonic()
-            figures = iterate(config, learner, warm, main, done)
+            figures = iterate(config, learner, warm, main, done, run)
             figures["seconds"] = time.monotonic() - started
             done += 1
             _watch(config, learner, seconds, figures["seconds"])
@@ -119,6 +136,7 @@ def train(
         board.close()
         main.close()
         warm.close()
+    shutil.rmtree(run / "replay", ignore_errors=True)  # as large as the memory, needed no more
     return run
 
 
@@ -136,8 +154,8 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
     if not (run / "checkpoint.safetensors").is_file():
         _trim_log(run, 0)
         return 0
-    modules: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
-    progress = restore(run, modules, learner.optimiser)
+    _recall(config, run, learner)
+    progress = restore(run, _modules(learner), learner.optimiser)
     learner.scale = ValueScale(**progress["value_scale"])
     learner.mode = MODES.get(progress.get("mode", ""))
     learner.threads = int(progress.get("threads", 1))
@@ -149,13 +167,27 @@ def _prepare(config: TrainConfig, run: Path, resume: bool, learner: Learner) -> 
 
 
 def iterate(
-    config: TrainConfig, learner: Learner, warm: Rollouts, main: Rollouts, done: int
+    config: TrainConfig,
+    learner: Learner,
+    warm: Rollouts,
+    main: Rollouts,
+    done: int,
+    run: Path | None = None,
 ) -> dict[str, float]:
-    """One iteration of whichever phase it is."""
+    """One iteration of whichever phase it is; a run's folder holds what memory cannot."""
     if done < config.warm_start:
         return imitate(config, warm, learner.actor, learner.optimiser, learner.memory, done)
     learner.memory.recent.clear()
     iteration = done - config.warm_start
+    if config.algorithm == "maddpg":
+        return iterate_off_policy(config, learner, main, iteration, run)
+    return iterate_on_policy(config, learner, main, iteration)
+
+
+def iterate_on_policy(
+    config: TrainConfig, learner: Learner, main: Rollouts, iteration: int
+) -> dict[str, float]:
+    """One iteration of MAPPO."""
     if iteration == 0:
         learner.optimiser.state.clear()  # moments of the regression do not fit the surrogate
     rng = np.random.default_rng([config.seed, 2, iteration])
@@ -163,15 +195,17 @@ def iterate(
     share = iteration / max(config.iterations - 1, 1)
     std = config.std_start * (config.std_end / config.std_start) ** share
     anneal = np.clip((share - config.fault_start) / 0.2, 0.0, 1.0) if not config.warm_start else 1.0
-    drawn = draw_mix(rng, config.teams, config.robots, config.min_robots, float(anneal))
+    drawn = draw_episodes(config, rng, share, float(anneal))
     keys = mix(config.seed, 2, iteration, np.arange(config.teams))
     task = Task(1000 + iteration, keys, drawn, Gauss(std), False, config.trunk == "shared")
     batch = main.collect(learner.actor, task)
+    score = batch.reward.sum(axis=0)
+    batch, known = inform(config, learner.club, batch, config.mir_lambda * min(1.0, 3.0 * share))
     # The critic learns first, so that its early errors do not undo the warm start.
     actor_rate = 0.0 if config.warm_start and iteration < 2 else config.actor_lr * (1 - 0.9 * share)
     learner.optimiser.param_groups[0]["lr"] = actor_rate
     learner.optimiser.param_groups[1]["lr"] = config.critic_lr
-    mir_lambda = config.mir_lambda * min(1.0, 3.0 * share)
+    mir_lambda = config.mir_lambda * min(1.0, 3.0 * share) * (config.regulariser == "mir-f")
     if learner.mode is None or learner.threads == 0:
         _choose(config, learner, batch, std, mir_lambda, config.iterations - iteration)
     assert learner.mode is not None
@@ -180,14 +214,15 @@ def iterate(
         mir_lambda, rng, mode=learner.mode,
     )  # fmt: skip
     nominal = drawn.kinds == 0
-    reward = batch.reward.sum(axis=0)
     return {
-        "return": float(reward.mean()),
-        "return_nominal": float(reward[nominal].mean()) if nominal.any() else float("nan"),
+        "return": float(score.mean()),
+        "return_nominal": float(score[nominal].mean()) if nominal.any() else float("nan"),
         "score": float(batch.score.mean()),
         "error_m": float(batch.error.mean()),
+        "success": float(batch.success.mean()),
         "std": std,
         **losses,
+        **known,
     }
 
 
@@ -232,13 +267,38 @@ def _store(run: Path, learner: Learner, done: int) -> None:
     if learner.memory.recent:
         part = learner.memory.recent[-1]
         np.savez(run / f"imitation-{done - 1}.npz", **part)
-    modules: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
-    save(run, modules, learner.optimiser, progress)
+    arrays = {}
+    if learner.replay is not None:
+        queues = learner.replay.queues
+        arrays = {"priority": queues.priority, "mass": queues.mass}
+        progress["episodes"] = learner.replay.episodes
+    save(run, _modules(learner), learner.optimiser, progress, arrays)
     if learner.memory.recent:
         (run / f"imitation-{done - 1 - KEEP}.npz").unlink(missing_ok=True)
     else:
         for old in run.glob("imitation-*.npz"):
             old.unlink()
+
+
+def _modules(learner: Learner) -> dict[str, torch.nn.Module]:
+    """Everything that a checkpoint holds the weights of."""
+    found: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
+    if learner.target is not None:
+        found |= {"target_actor": learner.target.actor, "target_critic": learner.target.critic}
+    if learner.club is not None:
+        found["club"] = learner.club
+    return found
+
+
+def _recall(config: TrainConfig, run: Path, learner: Learner) -> None:
+    """Target networks and memory of a run that had them."""
+    arrays, progress = stored_arrays(run), stored_progress(run)
+    if "episodes" in progress:
+        learner.target = make_targets(learner.actor, learner.critic)
+        learner.replay = make_replay(config, run)
+        learner.replay.queues.priority = arrays["priority"]
+        learner.replay.queues.mass = arrays["mass"]
+        learner.replay.episodes = int(progress["episodes"])
 
 
 def _recollect(run: Path, learner: Learner, done: int) -> None:

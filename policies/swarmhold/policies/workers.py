@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.spec import policy_spec
-from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.actor import Actor
+from swarmhold.policies.arms import make_actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.rollout import Batch, Rows, Task, batch_of, block_of, collect
 from swarmhold.sim.env import SwarmEnv
@@ -34,7 +34,7 @@ ENDS_S = 5.0  # s that a worker gets to end by itself
 class Rollouts(Protocol):
     """Where episodes of a fixed number of teams are played."""
 
-    def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
+    def collect(self, actor: Actor, task: Task) -> Batch:
         """Play one episode of every team. The batch holds until the next call."""
 
     def close(self) -> None:
@@ -56,8 +56,7 @@ class Collector:
             seed=config.seed,
             first_env=first,
         )
-        spec = policy_spec(config.robot)
-        self._actor = HealthAttentionActor(spec, config.width, config.heads).eval()
+        self._actor = make_actor(config).eval()
 
     def run(self, weights: Arrays, task: Task) -> Rows:
         """Play one episode of every team with these weights of the actor; see `collect`."""
@@ -73,7 +72,7 @@ class Collector:
         self.env.close()
 
 
-def weights_of(actor: HealthAttentionActor) -> Arrays:
+def weights_of(actor: Actor) -> Arrays:
     """Parameters and buffers by name."""
     return {name: value.detach().numpy() for name, value in actor.state_dict().items()}
 
@@ -122,7 +121,7 @@ class Here:
         """Args: run and number of teams."""
         self.collector = Collector(config, 0, teams)
 
-    def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
+    def collect(self, actor: Actor, task: Task) -> Batch:
         """See `Rollouts`."""
         return batch_of(self.collector.stacked(weights_of(actor), task))
 
@@ -150,7 +149,7 @@ class Processes:
         self._workers: list[_Worker] = []
         self._memory: SharedMemory | None = None
 
-    def collect(self, actor: HealthAttentionActor, task: Task) -> Batch:
+    def collect(self, actor: Actor, task: Task) -> Batch:
         """See `Rollouts`.
 
         Raises:

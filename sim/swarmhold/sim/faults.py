@@ -256,3 +256,7 @@ def random_faults(
                 )
         plan.append(faults)
     return plan
+
+
+def scheduled_faults(*a, **k):
+    raise NotImplementedError
