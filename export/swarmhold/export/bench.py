@@ -36,6 +36,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   sim          simulators: hovering quadrotors against gym-pybullet-drones and crazyflow
   ground       Robotarium robots and their barrier, against JaxRobotarium and its simulator
   train        the MAPPO update against the textbook one, and where an iteration goes
+  learning     tables of evidence on fault tolerance and robustness, from nothing
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours"""
@@ -55,11 +56,15 @@ def main(argv: list[str]) -> int:
         from swarmhold.sim.bench import cli
 
         return cli.sim(argv[1:]) if name == "sim" else cli.ground(argv[1:])
+    if name == "learning":
+        from swarmhold.policies.learning.cli import main as learning
+
+        return learning(argv[1:])
     if name == "train":
         from swarmhold.policies.bench import train
 
         return train(argv[1:])
-    known = ", ".join(("sim", "ground", "train", "onnx", *LIVE))
+    known = ", ".join(("sim", "ground", "train", "learning", "onnx", *LIVE))
     raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 

@@ -14,6 +14,25 @@ from swarmhold.policies.rollout import Batch, Task, batch_of
 from swarmhold.policies.workers import Collector, weights_of
 
 
+def connect() -> Any:
+    """The `ray` module, connected to the cluster that `RAY_ADDRESS` names, or to one started here.
+
+    Raises:
+        ConfigError: Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError("--ray needs the extra: pip install 'swarmhold[ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not ray.is_initialized():  # what is started here, Ray itself ends with the process
+        try:
+            ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+        except Exception as error:  # Ray has many kinds for this
+            raise ConfigError(f"no Ray cluster: {str(error).splitlines()[0]}") from error
+    return ray
+
+
 class RayRollouts:
     """One Ray actor per part of the teams.
 
@@ -27,18 +46,8 @@ class RayRollouts:
         Raises:
             ConfigError: Ray is not installed, or no cluster answers.
         """
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError("--ray needs the extra: pip install 'swarmhold[ray]'") from error
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        self._ray, self._config, self._parts = ray, config, parts
+        self._ray, self._config, self._parts = connect(), config, parts
         self._actors: list[Any] = []
-        if not ray.is_initialized():  # what is started here, Ray itself ends with the process
-            try:
-                ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
-            except Exception as error:  # Ray has many kinds for this
-                raise ConfigError(f"no Ray cluster: {str(error).splitlines()[0]}") from error
 
     def collect(self, actor: Actor, task: Task) -> Batch:
         """See `workers.Rollouts`."""

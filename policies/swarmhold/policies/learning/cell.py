@@ -1,0 +1,105 @@
+"""Train one policy and look at it: every figure ends in a file, so that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.settings import HealthSettings
+from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
+from swarmhold.policies.evaluate import calibrated, run_episodes, torch_policy
+from swarmhold.policies.learning.plan import Cell, Column
+from swarmhold.policies.train import train
+from swarmhold.sim.env import SwarmEnv
+from swarmhold.sim.faults import random_faults
+
+SEED = 100  # of evaluation layouts; training never uses the same
+FIGURES = ("returns", "score", "success", "error_m")
+
+
+def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: None) -> str:
+    """Train what is not trained, look where nobody has looked.
+
+    Args:
+        cell: training and looks.
+        folder: results folder; runs in `runs`, figures in `figures`.
+        say: progress.
+
+    Returns:
+        Name of the training.
+    """
+    torch.set_num_threads(1)
+    run, figures = folder / "runs" / cell.run, folder / "figures" / cell.run
+    total = cell.config.warm_start + cell.config.iterations
+    started = time.monotonic()
+    if not _trained(run, total):
+        say(f"{cell.run}: training")
+        train(cell.config, run, (run / "config.json").exists(), lambda *_: None)
+        write_json(run / "time.json", {"seconds": time.monotonic() - started})
+    _, actor, _ = load_run(run)
+    settings: HealthSettings | None = None
+    for weights, column in cell.looks:
+        path = figures / f"{cell.name(weights, column)}.json"
+        if path.exists():
+            continue
+        say(f"{cell.run}: {column.label}, weights {weights}")
+        env = _env(cell, column)
+        policy = torch_policy(actor)
+        settings = settings or calibrated(env, policy)
+        plan = faults_of(cell, column)
+        found = run_episodes(env, policy, weights, plan, settings, 0)
+        env.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {name: getattr(found, name).tolist() for name in FIGURES})
+    return cell.run
+
+
+def _trained(run: Path, total: int) -> bool:
+    if not (run / "checkpoint.safetensors").exists():
+        return False
+    return bool(stored_progress(run)["iterations"] >= total)
+
+
+def _env(cell: Cell, column: Column) -> SwarmEnv:
+    config = cell.config
+    robots = config.robots * column.team
+    return SwarmEnv(config.scenario, config.robot, cell.episodes, robots, seed=SEED)
+
+
+def faults_of(cell: Cell, column: Column) -> list[list[FaultSpec]]:
+    """The fault plan of a look; the same for every arm and seed."""
+    if column.fault is None:
+        return [[] for _ in range(cell.episodes)]
+    robots = cell.config.robots * column.team
+    number = max(1, round(column.faulty * robots))
+    with_env = SwarmEnv(cell.config.scenario, cell.config.robot, 1, robots)
+    length = with_env.scenario.episode_s
+    with_env.close()
+    return random_faults(
+        np.random.default_rng([SEED, 11]),
+        [robots] * cell.episodes,
+        [column.fault],
+        count=(number, number),
+        start_s=(0.1 * length, 0.4 * length),
+        duration_s=(0.3 * length, 0.4 * length) if column.fault == "reboot" else None,
+    )
+
+
+def figures_of(cell: Cell, folder: Path, weights: str, column: Column) -> dict[str, Any]:
+    """What was stored of a look: arrays (episodes) by name."""
+    path = folder / "figures" / cell.run / f"{cell.name(weights, column)}.json"
+    stored = json.loads(path.read_text())
+    return {name: np.array(values) for name, values in stored.items()}
+
+
+def machine() -> str:
+    """Class of machine, for the page."""
+    return f"{os.cpu_count()} CPU cores, {os.uname().machine}"

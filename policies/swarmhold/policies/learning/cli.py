@@ -1,0 +1,62 @@
+"""`swarmhold bench learning`: a table of evidence, from nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.policies.learning.page import Results, write
+from swarmhold.policies.learning.plan import cells_of
+from swarmhold.policies.learning.spread import spread
+from swarmhold.policies.learning.tables import table_of
+
+
+@dataclass(frozen=True)
+class LearningArgs:
+    """Train and evaluate what a table of evidence needs; stopped, it goes on where it was."""
+
+    table: str = "A1"
+    """headline, A1, A2, A3, A6, M1 or M5."""
+    seeds: int = 3
+    """Training seeds of every row."""
+    episodes: int = 64
+    """Paired evaluation episodes of every cell."""
+    out: Path = Path("results")
+    """Folder of trainings, figures and pages."""
+    workers: int = 1
+    """Trainings side by side."""
+    ray: bool = False
+    """Put the trainings on the Ray cluster of RAY_ADDRESS, or on a local one."""
+    share: float = 1.0
+    """Share of the training length, to try a table out; figures are then of no account."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """Make a table."""
+    args = parse(LearningArgs, argv, "swarmhold bench learning")
+    table = table_of(args.table)
+    if args.seeds < 1 or args.episodes < 2 or args.workers < 1 or not 0.0 < args.share <= 1.0:
+        raise ConfigError(
+            f"--seeds {args.seeds}, --episodes {args.episodes}, --workers {args.workers}, "
+            f"--share {args.share:g}: need at least 1 seed, 2 episodes, 1 worker, and a share "
+            "above 0 and up to 1"
+        )
+    cells = cells_of(table, args.seeds, args.episodes, args.share)
+    note(f"{table.name}: {len(cells)} trainings, {sum(len(c.looks) for c in cells)} looks")
+    try:
+        spread(cells, args.out, args.workers, args.ray, note)
+    except KeyboardInterrupt:
+        again = f"swarmhold bench learning --table {table.name} --out {args.out}"
+        raise KeyboardInterrupt(f"nothing is lost; the same command goes on: {again}") from None
+    results = Results(table, args.out, args.seeds, args.episodes, args.share)
+    paths = write(results, args.out)
+    if args.json:
+        print_json({"table": table.name, "files": [str(path) for path in paths]})
+    else:
+        say(paths[0].read_text(encoding="utf-8"))
+        say(f"written: {', '.join(str(path) for path in paths)}")
+    return 0
