@@ -74,13 +74,8 @@ def _learn(
         return {}
     learner.optimiser.param_groups[0]["lr"] = config.actor_lr
     learner.optimiser.param_groups[1]["lr"] = config.critic_lr
-    assert learner.target is not None and learner.replay is not None
     beta = replay.beta + (1.0 - replay.beta) * share
-    strength = config.mir_lambda * min(1.0, 3.0 * share)
-    step = Step(
-        *(config, learner.actor, learner.critic, learner.target, learner.club, learner.replay),
-        *(beta, strength, rng),
-    )
+    step = make_step(config, learner, beta, config.mir_lambda * min(1.0, 3.0 * share), rng)
     sums: dict[str, list[float]] = {}
     found = [step.fit_club()]
     waits = config.warm_start and iteration < replay.learn_from - 1 + replay.critic_first
@@ -93,6 +88,17 @@ def _learn(
         for name, figure in figures.items():
             sums.setdefault(name, []).append(figure)
     return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def make_step(
+    config: TrainConfig, learner: Learner, beta: float, strength: float, rng: np.random.Generator
+) -> Step:
+    """A gradient step of a learner that has targets and memory; arguments as in `Step`."""
+    assert learner.target is not None and learner.replay is not None
+    return Step(
+        *(config, learner.actor, learner.critic, learner.target, learner.club, learner.replay),
+        *(beta, strength, rng),
+    )
 
 
 def _shares_of(replay: Replay) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from swarmhold.policies.learning.plan import Cell, Column
 from swarmhold.policies.train import train
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
+from swarmhold.sim.scenarios.registry import scenario_of
 
 SEED = 100  # of evaluation layouts; training never uses the same
 FIGURES = ("returns", "score", "success", "error_m")
@@ -79,10 +79,11 @@ def faults_of(cell: Cell, column: Column) -> list[list[FaultSpec]]:
     if column.fault is None:
         return [[] for _ in range(cell.episodes)]
     robots = cell.config.robots * column.team
+    if column.robot is not None:
+        at = (column.at or 0.0) * _length(cell)
+        return [[FaultSpec(column.fault, column.robot, at)] for _ in range(cell.episodes)]
     number = max(1, round(column.faulty * robots))
-    with_env = SwarmEnv(cell.config.scenario, cell.config.robot, 1, robots)
-    length = with_env.scenario.episode_s
-    with_env.close()
+    length = _length(cell)
     return random_faults(
         np.random.default_rng([SEED, 11]),
         [robots] * cell.episodes,
@@ -93,13 +94,12 @@ def faults_of(cell: Cell, column: Column) -> list[list[FaultSpec]]:
     )
 
 
+def _length(cell: Cell) -> float:
+    return scenario_of(cell.config.scenario).episode_s
+
+
 def figures_of(cell: Cell, folder: Path, weights: str, column: Column) -> dict[str, Any]:
     """What was stored of a look: arrays (episodes) by name."""
     path = folder / "figures" / cell.run / f"{cell.name(weights, column)}.json"
     stored = json.loads(path.read_text())
     return {name: np.array(values) for name, values in stored.items()}
-
-
-def machine() -> str:
-    """Class of machine, for the page."""
-    return f"{os.cpu_count()} CPU cores, {os.uname().machine}"

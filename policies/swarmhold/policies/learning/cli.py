@@ -7,8 +7,10 @@ from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.policies.learning.page import Results, write
+from swarmhold.policies.learning import cost
+from swarmhold.policies.learning.page import commit, write
 from swarmhold.policies.learning.plan import cells_of
+from swarmhold.policies.learning.results import Results
 from swarmhold.policies.learning.spread import spread
 from swarmhold.policies.learning.tables import table_of
 
@@ -18,7 +20,7 @@ class LearningArgs:
     """Train and evaluate what a table of evidence needs; stopped, it goes on where it was."""
 
     table: str = "A1"
-    """headline, A1, A2, A3, A6, M1 or M5."""
+    """headline, A1, A2, A3, A4, A6, M1, M3 or M5; A5 is a part of the pages of A1 to A6."""
     seeds: int = 3
     """Training seeds of every row."""
     episodes: int = 64
@@ -38,6 +40,8 @@ class LearningArgs:
 def main(argv: list[str]) -> int:
     """Make a table."""
     args = parse(LearningArgs, argv, "swarmhold bench learning")
+    if args.table == "M3":
+        return _cost(args)
     table = table_of(args.table)
     if args.seeds < 1 or args.episodes < 2 or args.workers < 1 or not 0.0 < args.share <= 1.0:
         raise ConfigError(
@@ -59,4 +63,14 @@ def main(argv: list[str]) -> int:
     else:
         say(paths[0].read_text(encoding="utf-8"))
         say(f"written: {', '.join(str(path) for path in paths)}")
+    return 0
+
+
+def _cost(args: LearningArgs) -> int:
+    found = cost.measure(5, 1.0, note)
+    paths = cost.write(found, args.out, commit())
+    if args.json:
+        print_json({"table": "M3", "ratios": found})
+    else:
+        say(paths[0].read_text(encoding="utf-8"))
     return 0

@@ -4,104 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from swarmhold.policies.checkpoint import replace_file
-from swarmhold.policies.learning.cell import figures_of, machine
-from swarmhold.policies.learning.plan import Cell, Column, Row, Table, config_of
-from swarmhold.policies.learning.stats import Spread, share_of, spread_of
+from swarmhold.policies.learning.plan import Column, Row, Table
+from swarmhold.policies.learning.results import Entry, Results
+from swarmhold.policies.learning.sections import on_attention, on_progress
+from swarmhold.policies.learning.stats import Spread
+from swarmhold.sim.bench.measure import machine
 
+MOST_COLUMNS = 10
 FIELDS = ("scenario", "arm", "fault", "iqm", "low", "high", "seeds", "commit")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One cell of a table."""
-
-    scenario: str
-    row: Row
-    column: Column
-    spread: Spread
-    seeds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Stored figures of a table.
-
-    Attributes:
-        table: what was asked.
-        folder: where the figures lie.
-        seeds: training seeds.
-        episodes: of each look.
-        share: of the training length.
-    """
-
-    table: Table
-    folder: Path
-    seeds: int
-    episodes: int
-    share: float
-
-    def figures(
-        self, scenario: tuple[str, str], row: Row, column: Column, weights: str | None = None
-    ) -> list[dict[str, Any]]:
-        """What was stored for each seed."""
-        found = []
-        for seed in range(self.seeds):
-            config = config_of(self.table, row, *scenario, seed, self.share)
-            cell = Cell(config, (), self.episodes)
-            found.append(figures_of(cell, self.folder, weights or row.weights, column))
-        return found
-
-    def entries(self) -> list[Entry]:
-        """Every cell of the table, in its order."""
-        out = []
-        for scenario in self.table.scenarios:
-            for row in self.table.rows:
-                for column in self.table.columns:
-                    rng = np.random.default_rng(0)
-                    values = [f[self.table.metric] for f in self.figures(scenario, row, column)]
-                    found = spread_of(values, rng)
-                    out.append(Entry(scenario[0], row, column, found, self.seeds))
-        return out
-
-    def recovered(self) -> list[tuple[str, str, Spread | None]]:
-        """(scenario, fault, share of the oracle's gain that the supervisor reaches)."""
-        trio = {row.weights: row for row in self.table.rows if row.label.startswith("ours, ")}
-        if len(trio) < 3:
-            return []
-        out = []
-        for scenario in self.table.scenarios:
-            for column in self.table.columns:
-                if column.fault is None:
-                    continue
-                parts = [
-                    [f[self.table.metric] for f in self.figures(scenario, trio[source], column)]
-                    for source in ("none", "supervisor", "oracle")
-                ]
-                share = share_of(list(zip(*parts, strict=True)), np.random.default_rng(0))
-                out.append((scenario[0], column.label, share))
-        return out
-
-    def seconds(self) -> float:
-        """Wall time of the trainings, added up."""
-        total = 0.0
-        for scenario in self.table.scenarios:
-            runs = {
-                Cell(config_of(self.table, row, *scenario, seed, self.share), (), 0).run
-                for row in self.table.rows
-                for seed in range(self.seeds)
-            }
-            paths = (self.folder / "runs" / run / "time.json" for run in runs)
-            total += sum(json.loads(path.read_text())["seconds"] for path in paths)
-        return total
 
 
 def commit() -> str:
@@ -139,23 +55,37 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     ]
     for scenario, robot in table.scenarios:
         mine = [one for one in entries if one.scenario == scenario]
-        lines += ["", f"## {scenario}, {robot}", ""]
-        lines.append("| | " + " | ".join(column.label for column in table.columns) + " |")
-        lines.append("|---" * (len(table.columns) + 1) + "|")
-        for row in table.rows:
-            cells = [_cell(one.spread) for one in mine if one.row is row]
-            lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
+        lines += ["", f"## {scenario}, {robot}", "", *_grid(table, mine)]
     lines += _recovered(results)
+    if table.logs:
+        lines += on_progress(results) + on_attention(results)
+    made_on = machine()
     lines += [
         "",
-        f"Commit {made_by or 'unknown'}; {machine()}; trainings {results.seconds() / 60:.0f} "
-        "minutes, added up over processes that ran side by side. Again, from nothing:",
+        f"Commit {made_by or 'unknown'}; {made_on['processor']}, {made_on['cores']} cores; "
+        f"trainings {results.seconds() / 60:.0f} minutes, added up over processes that ran side "
+        "by side. Again, from nothing:",
         "",
         f"    swarmhold bench learning --table {table.name} --seeds {results.seeds} "
         f"--episodes {results.episodes} --out results",
         "",
     ]
     return "\n".join(lines)
+
+
+def _grid(table: Table, entries: list[Entry]) -> list[str]:
+    """Rows by columns, or the other way round where there are many columns."""
+    across: list[Row] | list[Column] = list(table.columns)
+    down: list[Row] | list[Column] = list(table.rows)
+    if len(across) > MOST_COLUMNS:
+        across, down = down, across
+    lines = ["| | " + " | ".join(one.label for one in across) + " |"]
+    lines.append("|---" * (len(across) + 1) + "|")
+    cells = {(id(one.row), id(one.column)): _cell(one.spread) for one in entries}
+    for line in down:
+        found = (cells.get((id(line), id(top))) or cells[id(top), id(line)] for top in across)
+        lines.append(f"| {line.label} | " + " | ".join(found) + " |")
+    return lines
 
 
 def _recovered(results: Results) -> list[str]:

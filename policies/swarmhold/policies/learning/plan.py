@@ -41,16 +41,16 @@ class Column:
         fault: kind, or None.
         faulty: share of the team that it befalls, at least one robot.
         team: size of the team, times that of training.
-        alarms: share of the messages about healthy robots that are false alarms.
-        attack: name of a trained attack, or None.
+        robot: the one that it befalls, instead of random ones.
+        at: share of the episode after which it does; with `robot` only.
     """
 
     label: str
     fault: str | None = None
     faulty: float = 0.3
     team: int = 1
-    alarms: float = 0.0
-    attack: str | None = None
+    robot: int | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Table:
         columns: see `Column`.
         metric: what a cell shows: score, success, returns.
         options: of all trainings of the table.
+        logs: whether the page tells how the trainings went.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Table:
     columns: tuple[Column, ...]
     metric: str = "success"
     options: Options = field(default_factory=dict)
+    logs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,13 @@ TABLES: dict[str, Table] = {
         "A1", "Attention against fixed places, faults at random times",
         "An actor and a critic with attention catch at least as many evaders as MADDPG's MLPs.",
         HUNT, (Row("MADDPG", "maddpg", "oracle"), Row("AACFT", "aacft", "oracle")),
-        (NOMINAL, BREAKS), options=FROM_NOTHING,
+        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
     ),
     "A2": Table(
         "A2", "Attention in the actor, in the critic, in both",
         "Both sides matter.",
         HUNT, tuple(Row(arm.upper(), arm, "oracle") for arm in _GROWN),
-        (NOMINAL, BREAKS), options=FROM_NOTHING,
+        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
     ),
     "A3": Table(
         "A3", "Prioritised replay",
@@ -75,7 +75,18 @@ TABLES: dict[str, Table] = {
             Row("AACFT", "aacft", "oracle"),
             Row("AACFT, prioritised", "aacft", "oracle", _PRIORITY),
         ),
-        (NOMINAL, BREAKS), options=FROM_NOTHING,
+        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
+    ),
+    "A4": Table(
+        "A4", "Any robot, any time",
+        "Success does not depend on who fails, nor when.",
+        HUNT, (Row("MADDPG", "maddpg", "oracle"), Row("AACFT", "aacft", "oracle")),
+        tuple(
+            Column(f"robot {robot}, {when:.0%}", "freeze", robot=robot, at=when)
+            for robot in range(5)
+            for when in (0.0, 0.25, 0.5, 0.75)
+        ),
+        options=FROM_NOTHING,
     ),
     "A6": Table(
         "A6", "Told and not told",
@@ -87,7 +98,7 @@ TABLES: dict[str, Table] = {
             Row("health weights, supervisor", "ours-maddpg", "supervisor"),
             Row("health weights all 1", "ours-maddpg", "none"),
         ),
-        (NOMINAL, BREAKS), options=FROM_NOTHING,
+        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
     ),
     "M1": Table(
         "M1", "Mutual-information regularisation under attack",

@@ -1,0 +1,106 @@
+"""Figures of a table, read back from where the trainings left them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swarmhold.policies.learning.cell import figures_of
+from swarmhold.policies.learning.plan import Cell, Column, Row, Table, config_of
+from swarmhold.policies.learning.stats import Spread, share_of, spread_of
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell of a table."""
+
+    scenario: str
+    row: Row
+    column: Column
+    spread: Spread
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Stored figures of a table.
+
+    Attributes:
+        table: what was asked.
+        folder: where the figures lie.
+        seeds: training seeds.
+        episodes: of each look.
+        share: of the training length.
+    """
+
+    table: Table
+    folder: Path
+    seeds: int
+    episodes: int
+    share: float
+
+    def figures(
+        self, scenario: tuple[str, str], row: Row, column: Column, weights: str | None = None
+    ) -> list[dict[str, Any]]:
+        """What was stored for each seed."""
+        found = []
+        for seed in range(self.seeds):
+            config = config_of(self.table, row, *scenario, seed, self.share)
+            cell = Cell(config, (), self.episodes)
+            found.append(figures_of(cell, self.folder, weights or row.weights, column))
+        return found
+
+    def entries(self) -> list[Entry]:
+        """Every cell of the table, in its order."""
+        out = []
+        for scenario in self.table.scenarios:
+            for row in self.table.rows:
+                for column in self.table.columns:
+                    rng = np.random.default_rng(0)
+                    values = [f[self.table.metric] for f in self.figures(scenario, row, column)]
+                    found = spread_of(values, rng)
+                    out.append(Entry(scenario[0], row, column, found, self.seeds))
+        return out
+
+    def recovered(self) -> list[tuple[str, str, Spread | None]]:
+        """(scenario, fault, share of the oracle's gain that the supervisor reaches)."""
+        trio = {row.weights: row for row in self.table.rows if row.label.startswith("ours, ")}
+        if len(trio) < 3:
+            return []
+        out = []
+        for scenario in self.table.scenarios:
+            for column in self.table.columns:
+                if column.fault is None:
+                    continue
+                parts = [
+                    [f[self.table.metric] for f in self.figures(scenario, trio[source], column)]
+                    for source in ("none", "supervisor", "oracle")
+                ]
+                share = share_of(list(zip(*parts, strict=True)), np.random.default_rng(0))
+                out.append((scenario[0], column.label, share))
+        return out
+
+    def runs(self, scenario: tuple[str, str], row: Row) -> list[Path]:
+        """Folders of the trainings behind a row, one per seed."""
+        configs = (
+            config_of(self.table, row, *scenario, seed, self.share) for seed in range(self.seeds)
+        )
+        return [self.folder / "runs" / Cell(config, (), 0).run for config in configs]
+
+    def log(self, run: Path) -> list[dict[str, float]]:
+        """What a training logged after its warm start, one entry per iteration."""
+        start = json.loads((run / "config.json").read_text())["warm_start"]
+        lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+        return [line for line in lines if line["iteration"] > start]
+
+    def seconds(self) -> float:
+        """Wall time of the trainings, added up."""
+        table = self.table
+        runs = {
+            run for pair in table.scenarios for row in table.rows for run in self.runs(pair, row)
+        }
+        return sum(json.loads((run / "time.json").read_text())["seconds"] for run in runs)
