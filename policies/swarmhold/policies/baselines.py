@@ -98,6 +98,28 @@ class Mix(nn.Module):
         return self.out(mixed), shares.mean(dim=-1)
 
 
+class Readout(nn.Module):
+    """What a frozen random class token reads from tokens by one head of attention.
+
+    The query is the same for all rows, so the keys need not be computed: q.(W x) = (W'q).x, and
+    what a bias adds to every logit the softmax takes out again. Values are mixed, then mapped.
+    """
+
+    def __init__(self, width: int) -> None:
+        """Args: width of tokens."""
+        super().__init__()
+        self.scale = 1.0 / math.sqrt(width)
+        self.register_buffer("ask", torch.randn(width))
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, width) and shares (B, K) of tokens (B, K, width)."""
+        sought = self.query(self.ask) @ self.key.weight * self.scale
+        shares = torch.softmax(tokens @ sought + bias, dim=-1)
+        return self.out(self.value((shares[..., None] * tokens).sum(dim=1))), shares
+
+
 class AacftActor(BaselineActor):
     """Self-attention over one's own, the teammates' and the landmarks' tokens (arXiv 2412.00534).
 
@@ -112,19 +134,18 @@ class AacftActor(BaselineActor):
         self.encode_self = encoder(spec.self_size + 2, width)
         self.encode_team = encoder(self.token_size, width)
         self.encode_obstacle = encoder(spec.obstacle_size + 5, width)
-        self.register_buffer("ask", torch.randn(1, width))
-        self.mix = Mix(width, 1)
+        self.read = Readout(width)
         self.make_head(spec)
 
     def features(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """See `Actor.features`; what is not a teammate's share is the null token's."""
         z = self.encode_self(tokens.own)
-        asker = self.ask + torch.zeros_like(z)
         mates, marks = self.encode_team(tokens.team), self.encode_obstacle(tokens.marks)
+        asker = self.read.ask + torch.zeros_like(z)
         rows = torch.cat([asker[:, None], z[:, None], mates, marks], dim=1)
         free = torch.zeros_like(tokens.count)
         bias = torch.cat([free, tokens.team_bias, tokens.mark_bias], dim=1)
-        mixed, shares = self.mix(asker, rows, bias)
+        mixed, shares = self.read(rows, bias)
         heard = shares[:, 2 : 2 + tokens.team.shape[1]]
         rest = 1.0 - heard.sum(dim=-1, keepdim=True)
         return torch.cat([z, mixed], dim=-1), torch.cat([heard, rest], dim=-1)
