@@ -70,6 +70,7 @@ def test_ctrl_c_says_how_to_resume_and_loses_nothing(tmp_path: Path) -> None:
         (("evaluate", "nowhere"), "does not exist"),
         (("evaluate", "heuristic", "--faults", "gremlin"), "unknown fault 'gremlin'"),
         (("evaluate", "heuristic", "--robots", "3", "--faulty", "3"), "faulty"),
+        (("evaluate", "heuristic", "--entities", "nearest"), "largest team of training"),
         (("train", "--resume", "--run-dir", "nowhere"), "nothing to resume"),
     ],
 )
@@ -123,6 +124,20 @@ def test_evaluate_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None
     assert [row["weights"] for row in table["rows"]] == ["none", "supervisor", "oracle"]
     assert table["survivors"]["robots"] == 3
     assert all(0.0 <= row["kept"] <= 2.0 for row in table["rows"])
+
+
+def test_evaluate_tells_whom_robots_attended_to(
+    capsys: pytest.CaptureFixture[str], rendezvous_bundle: Path
+) -> None:
+    words = [str(rendezvous_bundle), "--episodes", "2", "--faults", "crash", "--json"]
+    returns = {}
+    for robots, mode in ((10, "none"), (10, "nearest"), (12, "none"), (12, "nearest")):
+        assert evaluate_main([*words, "--robots", str(robots), "--entities", mode]) == 0
+        table = json.loads(capsys.readouterr().out)
+        assert table["entities"] == mode
+        returns[robots, mode] = table["nominal"]["returns"]
+    assert returns[10, "none"] == returns[10, "nearest"], "within what was trained"
+    assert returns[12, "none"] != returns[12, "nearest"]
 
 
 def test_a_scenario_brings_its_own_defaults_and_options_win(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarmhold.hardware.beliefs import Beliefs
+from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.messages import (
     EVERYBODY,
@@ -46,6 +47,7 @@ class ControllerConfig:
         loop_hz: rate of the control loop; the policy runs at its own rate within it.
         boot_id: new with every start.
         reweight: False makes all weights 1, the comparison arm without any health.
+        entities: whom to attend to in a team larger than any of training; see `EntityBudget`.
     """
 
     robot: int
@@ -53,6 +55,7 @@ class ControllerConfig:
     loop_hz: float = 20.0
     boot_id: int = 1
     reweight: bool = True
+    entities: Entities = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ class RobotController:
             config: identity and rates.
 
         Raises:
-            ConfigError: the robot is not in the roster, or the rates do not fit.
+            ConfigError: the robot is not in the roster, the rates do not fit, or there is no
+                such entity budget.
         """
         spec = policy.bundle.spec
         if not 0 <= config.robot < config.team_size:
@@ -88,6 +92,7 @@ class RobotController:
                 f"{spec.rate_hz:g} Hz"
             )
         self._policy, self._config, self._spec = policy, config, spec
+        self._budget = policy.entity_budget(config.entities)
         self._task = task
         self._settings = policy.bundle.health
         self._safety = safety_config(spec, task.half_width)
@@ -208,12 +213,14 @@ class RobotController:
         return bool(present) or now - self._first_look > ASSEMBLE_S
 
     def _decide(self, frame: SensorFrame, weights: Float, now: float) -> PolicyStep:
-        step = self._policy.act(self._observe(frame, now), weights[self._others])
+        seen, robot = self._observe(frame, now), self._config.robot
+        kept = self._budget.limit(seen, weights[self._others], robot, self._ticks)
+        step = self._policy.act(seen, kept)
         if step.finite:
             self._action, self._decided_at = step.action, now
         shares = np.zeros(self._config.team_size)
         shares[self._others] = step.attention[: len(self._others)]
-        shares[self._config.robot] = step.attention[-1]
+        shares[robot] = step.attention[-1]
         self._attention = tuple(float(share) for share in shares)
         return step
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.bundle import OUTPUTS, Bundle
+from swarmhold.hardware.entity_budget import Entities, EntityBudget
 from swarmhold.hardware.types import Float, Observation
 
 
@@ -54,6 +55,10 @@ class OnnxPolicy:
         return PolicyStep(
             action.reshape(*lead, -1), attention.reshape(*lead, mates + 1), spent, finite
         )
+
+    def entity_budget(self, mode: Entities) -> EntityBudget:
+        """The guard for teams larger than any the policy was trained with."""
+        return EntityBudget(self.bundle.manifest.team_sizes_trained[1] - 1, mode)
 
     def team_size_warning(self, robots: int) -> str | None:
         """A line if the team is larger or smaller than any the policy was trained with."""

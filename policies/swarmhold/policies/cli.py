@@ -22,6 +22,7 @@ from rich.table import Table
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.entity_budget import Entities, EntityBudget
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy
@@ -163,6 +164,8 @@ class EvaluateArgs:
     """Paired episodes per cell."""
     faulty: int = 1
     """Broken robots per episode."""
+    entities: Entities = "none"
+    """Whom to attend to in a team larger than any of training: all, the nearest, or in turns."""
     faults: tuple[str, ...] = ("crash", "runaway", "spoof", "nan", "reboot", "link_loss", "slow")
     """Fault kinds, one row each."""
     backend: str = "batched"
@@ -184,7 +187,7 @@ class Subject:
     Attributes:
         scenario: task.
         robot: class.
-        robots: default team size.
+        robots: default team size, the largest of training.
         act: the policy for an environment.
         health: calibrated settings, or None.
     """
@@ -213,6 +216,7 @@ def evaluate_main(argv: list[str]) -> int:
         )
 
     settings = subject.health or _calibrated(make_env, subject)
+    budget = EntityBudget(subject.robots - 1, args.entities)
     table = evaluate(
         make_env,
         subject.act,
@@ -221,10 +225,11 @@ def evaluate_main(argv: list[str]) -> int:
         settings,
         args.seed,
         lambda cell: note(f"evaluate: {cell}"),
+        budget,
     )
-    table["policy"], table["backend"] = args.policy, args.backend
+    table |= {"policy": args.policy, "backend": args.backend, "entities": args.entities}
     if robots - args.faulty >= 2:
-        table["survivors"] = _survivors(make_env, subject, settings, robots - args.faulty)
+        table["survivors"] = _survivors(make_env, subject, settings, robots - args.faulty, budget)
         for row in table["rows"]:
             row["kept"] = row["score"] / max(table["survivors"]["score"], 1e-9)
     if args.json:
@@ -260,6 +265,10 @@ def _check(args: EvaluateArgs, robots: int) -> None:
             f"{robots} robots, {args.faulty} faulty, {args.episodes} episodes: need at least "
             "2 robots, 1 episode, and 1 to N - 1 faulty robots"
         )
+    if args.entities != "none" and args.policy == "heuristic":
+        raise ConfigError("--entities is for policies with a largest team of training")
+    if args.entities != "none" and args.simulator != "own":
+        raise ConfigError(f"--entities {args.entities} works with --simulator own only")
 
 
 def _subject(args: EvaluateArgs) -> Subject:
@@ -303,13 +312,18 @@ def _calibrated(make_env: Callable[[], SwarmEnv], subject: Subject) -> HealthSet
 
 
 def _survivors(
-    make_env: Callable[[], SwarmEnv], subject: Subject, settings: HealthSettings, size: int
+    make_env: Callable[[], SwarmEnv],
+    subject: Subject,
+    settings: HealthSettings,
+    size: int,
+    budget: EntityBudget,
 ) -> dict[str, float]:
     """Fault-free figures of a team as large as what is left: the scale for `kept`."""
     note(f"evaluate: fault-free team of {size}")
     env = make_env()
     plan: list[list[Any]] = [[] for _ in range(env.n_envs)]
-    out = run_episodes(env, subject.act(env), "supervisor", plan, settings, 0, [size] * env.n_envs)
+    sizes = [size] * env.n_envs
+    out = run_episodes(env, subject.act(env), "supervisor", plan, settings, 0, sizes, budget)
     env.close()
     return {
         "robots": size,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from swarmhold.hardware.entity_budget import EntityBudget
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float, Observation
@@ -83,6 +84,7 @@ def run_episodes(
     settings: HealthSettings,
     episode: int,
     team_sizes: Sequence[int] | None = None,
+    budget: EntityBudget | None = None,
 ) -> Episodes:
     """Play one batch of episodes.
 
@@ -94,6 +96,7 @@ def run_episodes(
         settings: thresholds of the health chain.
         episode: number of the batch.
         team_sizes: robots of each environment; None: all.
+        budget: whom robots attend to; None: everybody.
     """
     step = env.reset(faults=faults, episode=episode, team_sizes=team_sizes)
     loop = HealthLoop(settings, env.n_envs, env.n_robots)
@@ -110,6 +113,9 @@ def run_episodes(
             weights = loop.step(env.evidence(), float(step.time_s.max())) * exists
             alarms += loop.false_alarms(weights + ~exists, step.truth.healthy)
             seconds += step.truth.healthy.sum(axis=1) / env.spec.rate_hz
+        if budget is not None:
+            robots = np.arange(env.n_robots)
+            weights = budget.limit(step.observation, weights, robots, len(tail))
         step = env.step(policy(step.observation, weights))
         total += step.outcome.reward
         tail.append((step.outcome.score, step.outcome.error))
@@ -135,6 +141,7 @@ def evaluate(
     settings: HealthSettings,
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
+    budget: EntityBudget | None = None,
 ) -> dict[str, Any]:
     """The whole table.
 
@@ -146,6 +153,7 @@ def evaluate(
         settings: thresholds of the health chain.
         seed: of the fault plans.
         progress: told before every cell.
+        budget: see `run_episodes`.
 
     Returns:
         `nominal`: figures without faults; `rows`: per fault kind and source the mean and
@@ -157,7 +165,7 @@ def evaluate(
     rng = np.random.default_rng([seed, 7])
     progress("nominal")
     none = [[] for _ in range(env.n_envs)]
-    nominal = run_episodes(env, policy, "supervisor", none, settings, episode=0)
+    nominal = run_episodes(env, policy, "supervisor", none, settings, 0, budget=budget)
     rows: list[dict[str, Any]] = []
     sizes = [env.n_robots] * env.n_envs
     for kind in kinds:
@@ -171,7 +179,7 @@ def evaluate(
         cells: dict[str, Episodes] = {}
         for source in SOURCES:
             progress(f"{kind}, weights: {source}")
-            cells[source] = run_episodes(env, policy, source, plan, settings, episode=0)
+            cells[source] = run_episodes(env, policy, source, plan, settings, 0, budget=budget)
         for source in SOURCES:
             row = {"fault": kind, "weights": source, **_figures(cells[source], rng)}
             if source != "none":

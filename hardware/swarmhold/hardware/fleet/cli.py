@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
@@ -35,6 +36,8 @@ class FlyArgs:
     """ROS domain; default: a free one."""
     reweight: bool = True
     """Use health weights; without, all weights are 1."""
+    entities: Entities = "none"
+    """Whom to attend to in a team larger than any of training: all, the nearest, or in turns."""
     supervisor: bool = True
     """Start the supervisor; without, robots rely on local evidence."""
     json: bool = False
@@ -60,6 +63,7 @@ def main(argv: list[str]) -> int:
         seed=args.seed,
         domain=args.domain,
         reweight=args.reweight,
+        entities=args.entities,
         supervisor=args.supervisor,
         allow_faults=any(fault.kind in LIVE_KINDS for fault in faults),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
@@ -53,6 +54,7 @@ class FleetConfig:
         seed: of the world.
         domain: ROS domain; None: a free one.
         reweight: False makes all weights 1.
+        entities: whom robots attend to in teams larger than any of training; see `EntityBudget`.
         supervisor: whether to start the supervisor.
         record: whether to record.
         allow_faults: whether nodes obey fault commands.
@@ -64,6 +66,7 @@ class FleetConfig:
     seed: int = 0
     domain: int | None = None
     reweight: bool = True
+    entities: Entities = "none"
     supervisor: bool = True
     record: bool = True
     allow_faults: bool = False
@@ -185,6 +188,7 @@ class Fleet:
             "seed": config.seed,
             "domain": self.domain,
             "reweight": config.reweight,
+            "entities": config.entities,
             "supervisor": config.supervisor,
         }
 
@@ -216,6 +220,7 @@ class Fleet:
             "robot": robot,
             "team_size": config.robots,
             "reweight": config.reweight,
+            "entities": config.entities,
             "allow_faults": config.allow_faults,
         }
         return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")

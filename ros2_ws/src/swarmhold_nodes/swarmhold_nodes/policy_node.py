@@ -61,6 +61,7 @@ class PolicyNode(LifecycleNode):
             ("robot", 0),
             ("team_size", 1),
             ("reweight", True),
+            ("entities", "none"),
             ("allow_faults", False),
             ("autostart", True),
         ):
@@ -93,12 +94,12 @@ class PolicyNode(LifecycleNode):
         self._problem = ""
         try:
             self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
-            bundle = open_bundle(str(self._value("bundle")))
+            self._policy = OnnxPolicy(open_bundle(str(self._value("bundle"))))
+            self._entities = self._policy.entity_budget(self._value("entities")).mode  # type: ignore[arg-type]
         except SwarmholdError as error:
             self._problem = str(error)
             self.get_logger().error(self._problem)
             return TransitionCallbackReturn.FAILURE
-        self._policy = OnnxPolicy(bundle)
         warning = self._policy.team_size_warning(self._n)
         if warning and self._robot == 0:
             say("warning", text=warning)
@@ -143,6 +144,7 @@ class PolicyNode(LifecycleNode):
             loop_hz=LOOP_HZ,
             boot_id=self._boot_id,
             reweight=bool(self._value("reweight")),
+            entities=self._entities,
         )
         self._controller = RobotController(self._policy, task, config)
         spec = self._policy.bundle.spec
