@@ -84,3 +84,22 @@ def test_health_loop_masks_the_faulty_and_only_them(kind: str) -> None:
             assert (healthy_pairs == 0).all()
         step = env.step(act(step.observation, weights))
     assert masked_at <= 4.0, f"{kind} was masked at {masked_at} s"
+
+
+def test_health_loop_takes_in_who_joins_and_drops_who_leaves() -> None:
+    env, loop = make_env(), HealthLoop(SETTINGS, E, N)
+    presence = np.tile((0.0, np.inf), (E, N, 1))
+    presence[:, 4:] = (3.0, np.inf), (0.0, 6.0)
+    step = env.reset(presence=presence)
+    of_joined, of_left, rest = [], [], []
+    for _ in range(100):
+        weights = loop.step(env.evidence(), float(step.time_s.max()))
+        of_joined.append(weights[:, :4, 3])
+        of_left.append(weights[:, :4, 4])
+        rest.append(weights[:, :4, :3])
+        step = env.step(env.scenario.heuristic(env.spec, step.observation, weights))
+    joined, left = np.array(of_joined), np.array(of_left)
+    assert (joined[:30] == 0.0).all(), "never heard"
+    assert (joined[35:] == 1.0).all()
+    assert (left[:60] == 1.0).all() and (left[66:] < 0.5).all()
+    assert (np.array(rest) == 1.0).all()

@@ -85,6 +85,7 @@ class Actuation:
         self._spread = np.ones((*shape, MOTORS))
         self._held = np.zeros((*shape, MOTORS))
         self._plain = True  # the blocks hold unit gains
+        self._pending: list[Float] = []  # set-points on their way to the motors
 
     def reset(self, keys: Keys, chosen: Bool) -> None:
         """Draw an episode's bodies and weather.
@@ -94,8 +95,7 @@ class Actuation:
             chosen: (E) teams that start anew.
         """
         config, blocks = self._config, self._blocks
-        self.charge[chosen] = 1.0
-        self._held[chosen] = 0.0
+        self.renew(np.broadcast_to(chosen[:, None], self.charge.shape))
         bearing = uniform(mix(keys, WIND), (1,), -np.pi, np.pi)[:, 0]
         mean = config.wind * np.stack([np.cos(bearing), np.sin(bearing), 0 * bearing], axis=-1)
         self._mean = np.where(chosen[:, None], mean, self._mean)
@@ -114,6 +114,22 @@ class Actuation:
         if isinstance(blocks.model, QuadModel):
             lag = blocks.model.motor_lag * (1.0 + config.motor_lag * draws[..., 3])
             blocks.put(Row.BLEND, np.where(use[..., 0], blend_of(lag), blocks.get(Row.BLEND)))
+
+    def renew(self, robots: Bool) -> None:
+        """Fresh batteries, and nothing on its way, for robots (E, N) that have just come."""
+        self.charge[robots], self._held[robots] = 1.0, 0.0
+        for setpoint in self._pending:
+            setpoint[robots] = 0.0
+
+    def delayed(self, setpoint: Float) -> Float:
+        """(E, N, Da) what reaches the motors when this set-point is sent."""
+        late = round(self._config.action_delay_s / self._tick)
+        if not late:
+            return setpoint
+        if not self._pending:
+            self._pending = [np.zeros_like(setpoint) for _ in range(late)]
+        self._pending.append(setpoint.copy())
+        return self._pending.pop(0)
 
     def apply(self, effects: Effects, effort: Float, keys: Keys) -> None:
         """Write gains, stuck motors and wind for the next decision.

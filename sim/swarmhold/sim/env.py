@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.spec import PolicySpec, policy_spec
-from swarmhold.hardware.types import Bool, Float, Kinematics, teammate_index
+from swarmhold.hardware.types import Bool, Float, Int, Kinematics, teammate_index
 from swarmhold.sim.disturb import OVERRUN, Actuation, Disturbances, OwnState, blend
 from swarmhold.sim.dynamics import effort
 from swarmhold.sim.faults import FaultStage, Plan
 from swarmhold.sim.mislead import misled
 from swarmhold.sim.noise import mix, uniform
 from swarmhold.sim.physics import make_physics
+from swarmhold.sim.places import Places
+from swarmhold.sim.presence import PresenceStage
 from swarmhold.sim.radio import Radio
 from swarmhold.sim.robots import model_of
-from swarmhold.sim.scenarios.base import EVERYBODY, Layout, Scenario, TeamView
+from swarmhold.sim.scenarios.base import Scenario, TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.sensing import Landmarks, sightings_of, surroundings_of
 from swarmhold.sim.step import Evidence, Step, Truth
@@ -29,9 +32,8 @@ NEVER = 1e3  # s, age of a belief about a robot that was never heard
 FLIGHT, SIGHT = 31, 32  # purposes of random numbers
 Snapshot = dict[str, Any]
 _KEPT = (
-    *("landmarks", "owners", "faults", "radio", "own", "_memory", "_keys", "_steps", "_episode"),
-    *("_present", "_posts", "_flight", "_effects", "_measured", "_last_action", "_effort"),
-    *("_setpoint", "_pending"),
+    *("places", "presence", "faults", "radio", "own", "_memory", "_keys", "_steps", "_episode"),
+    *("_present", "_flight", "_effects", "_measured", "_last_action", "_effort", "_setpoint"),
 )
 
 
@@ -39,7 +41,7 @@ class SwarmEnv:
     """E episodes of one scenario side by side; randomness goes by the environment's number.
 
     Messages take one step from sender to receiver; a receiver keeps what it heard last. Robots
-    that are absent (teams smaller than N) or broken stay in the arrays.
+    that are absent (teams smaller than N, or gone) or broken stay in the arrays.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class SwarmEnv:
         self.limit = round(self.scenario.episode_s * self.spec.rate_hz)
         config = Disturbances() if disturbances is None else disturbances
         self.disturbances = config
-        self.faults = FaultStage(*shape)
+        self.faults, self.presence = FaultStage(*shape), PresenceStage(*shape)
         self.radio = Radio(config, *shape, self.half_width, self.tick)
         self.own = OwnState(config, self.tick)
         self.actuation = Actuation(config, self.physics.blocks, self.tick)
@@ -99,17 +101,11 @@ class SwarmEnv:
         self._steps = np.zeros(n_envs, int)
         self._keys = np.zeros(n_envs, np.uint64)
         self._present = np.ones(shape, bool)
-        slots = self.scenario.slots(n_robots)
-        self.landmarks = Landmarks(
-            np.zeros((n_envs, slots, 2)), np.zeros((n_envs, slots)), np.zeros((n_envs, slots), bool)
-        )
-        self.owners = np.full((n_envs, slots), EVERYBODY)
-        self._posts = np.zeros((n_envs, 0, 3))
+        self.places = Places(*shape, self.scenario.slots(n_robots))
         self._memory: dict[str, Any] = {}
         self._measured: Kinematics | None = None
         self._last_action = np.zeros((*shape, self.spec.action_size))
         self._setpoint = np.zeros((*shape, self.spec.action_size))
-        self._pending: list[Float] = []
         self._effort, self._flight = np.zeros(shape), np.zeros(shape)
 
     def reset(
@@ -119,6 +115,7 @@ class SwarmEnv:
         seed: int | Sequence[int] | None = None,
         team_sizes: Sequence[int] | None = None,
         faults: Plan | None = None,
+        presence: ArrayLike | None = None,
         episode: int | None = None,
     ) -> Step:
         """Start episodes.
@@ -128,10 +125,12 @@ class SwarmEnv:
             seed: new seed, one or one per environment; None: as before.
             team_sizes: robots of each environment, at most N; None: all N.
             faults: fault plan, one list per environment.
+            presence: (E, N, 2) s at which each robot joins and leaves, see `PresenceStage.load`;
+                None: all are there all the time.
             episode: number of the episode, decides its randomness; None: the next one.
 
         Raises:
-            ConfigError: a team size is out of range.
+            ConfigError: a team size is out of range, or a plan is wrong.
         """
         chosen = np.ones(self.n_envs, bool) if mask is None else np.asarray(mask, bool)
         sizes = np.full(self.n_envs, self.n_robots) if team_sizes is None else team_sizes
@@ -146,8 +145,8 @@ class SwarmEnv:
         number = self._episode + 1 if episode is None else episode
         self._episode = np.where(chosen, number, self._episode)
         self._steps[chosen] = 0
-        present = np.arange(self.n_robots) < sizes[:, None]
-        self._present = np.where(chosen[:, None], present, self._present)
+        self.presence.load(presence, sizes, chosen)
+        self._present = np.where(chosen[:, None], self.presence.now(self.time_s), self._present)
         self.faults.load(faults if faults is not None else [[] for _ in sizes], chosen)
         which = self.first_env + np.arange(self.n_envs)
         keys = mix(self._seed, self._episode, which)
@@ -160,37 +159,17 @@ class SwarmEnv:
             )
             for env in np.flatnonzero(chosen)
         }
-        self._place(layouts, chosen)
+        self.places.lay(layouts)
+        start = self.places
+        self.physics.reset(start.position, start.yaw, self._present, chosen, start.posts)
         self._start_memories(chosen)
         return self._observe()
-
-    def _place(self, layouts: dict[int, Layout], chosen: Bool) -> None:
-        shape = (self.n_envs, self.n_robots)
-        position, yaw = np.zeros((*shape, 2)), np.zeros(shape)
-        posts = max((len(layout.posts) for layout in layouts.values()), default=0)
-        if posts > self._posts.shape[1]:
-            grown = np.zeros((self.n_envs, posts, 3))
-            grown[:, : self._posts.shape[1]] = self._posts
-            self._posts = grown
-        marks = self.landmarks
-        for env, layout in layouts.items():
-            size, count = len(layout.yaw), len(layout.values)
-            position[env, :size], yaw[env, :size] = layout.position, layout.yaw
-            marks.mask[env], self.owners[env], self._posts[env] = False, EVERYBODY, 0.0
-            marks.position[env, :count], marks.value[env, :count] = layout.landmarks, layout.values
-            marks.mask[env, :count] = True if layout.shown is None else layout.shown
-            if layout.owners is not None:
-                self.owners[env, :count] = layout.owners
-            self._posts[env, : len(layout.posts)] = layout.posts
-        self.physics.reset(position, yaw, self._present, chosen, self._posts)
 
     def _start_memories(self, chosen: Bool) -> None:
         keys = self._keys
         flight = uniform(mix(keys, FLIGHT), (self.n_robots,), -np.pi, np.pi)
         self._flight = np.where(chosen[:, None], flight, self._flight)
         self._last_action[chosen], self._effort[chosen], self._setpoint[chosen] = 0.0, 0.0, 0.0
-        for pending in self._pending:
-            pending[chosen] = 0.0
         self.actuation.reset(keys, chosen)
         self._effects = self.faults.effects(self.time_s)
         now = self.kinematics()
@@ -207,7 +186,7 @@ class SwarmEnv:
 
     @property
     def present(self) -> Bool:
-        """(E, N) robots that exist."""
+        """(E, N) robots that are there now."""
         return self._present
 
     @property
@@ -218,7 +197,17 @@ class SwarmEnv:
     @property
     def posts(self) -> Float:
         """(E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none."""
-        return self._posts
+        return self.places.posts
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """(E, L) as they are now."""
+        return self.places.landmarks
+
+    @property
+    def owners(self) -> Int:
+        """(E, L) robot that alone sees the landmark, or -1."""
+        return self.places.owners
 
     @property
     def arena(self) -> tuple[float, float]:
@@ -252,7 +241,7 @@ class SwarmEnv:
             late = uniform(mix(keys, OVERRUN), (self.n_robots,)) < effects.overrun
             setpoint = np.where(late[..., None], self._setpoint, setpoint)
         self._setpoint = setpoint
-        late_setpoint = self._delayed(setpoint)
+        late_setpoint = self.actuation.delayed(setpoint)
         setpoint = misled(
             *(self.spec, late_setpoint, effects, self.physics.bodies, self._flight, self._present)
         )
@@ -263,50 +252,45 @@ class SwarmEnv:
         self._effort = effort(self.model, setpoint, self._bound) * ~idle
         self._steps = self._steps + 1
         self._effects = self.faults.effects(self.time_s)
+        joined = self._turn_over() if self.presence.changes else None
         self.scenario.advance(self.robot, self._view(self.healthy), self.tick)
         self._measured = self.own.measure(
             self.kinematics(), self._effects, mix(self._keys, self._steps)
         )
+        if joined is not None:
+            self.radio.greet(self.time_s, self._measured, self._present, self._effects, joined)
         return self._observe()
 
-    def _delayed(self, setpoint: Float) -> Float:
-        late = round(self.disturbances.action_delay_s / self.tick)
-        if not late:
-            return setpoint
-        if not self._pending:
-            self._pending = [np.zeros_like(setpoint) for _ in range(late)]
-        self._pending.append(setpoint.copy())
-        return self._pending.pop(0)
+    def _turn_over(self) -> Bool | None:
+        """Let robots come and go that do so now; (E, N) who has come, None if all is as before."""
+        before, self._present = self._present, self.presence.now(self.time_s)
+        if (self._present == before).all():
+            return None
+        joined = self._present & ~before
+        self.physics.attend(self.places.position, self.places.yaw, self._present)
+        now = self.kinematics()
+        self.own.reset(now, joined)
+        self.radio.renew(now, joined)
+        self.actuation.renew(joined)
+        self._setpoint[joined] = 0.0
+        return joined
 
     def _deliver(self) -> None:
         self.radio.deliver(
             self.time_s, self._measured, self._present, self._effects, mix(self._keys, self._steps)
         )
 
-    def _silence(self) -> Float:
-        """(E, N, N) s since anybody was heard; a message is one decision old when it arrives."""
-        age = self.time_s[:, None, None] - self.radio.heard_at
-        started = (self._steps > 0)[:, None, None]
-        return np.where(started, np.maximum(age - self.tick, 0.0), age)
-
     def _observe(self) -> Step:
-        present, rows = self._present, np.arange(self.n_robots)[:, None]
-        heard, others = self.radio.heard, self._others
-        team = Kinematics(
-            heard.position[:, rows, others],
-            heard.velocity[:, rows, others],
-            heard.yaw[:, rows, others],
-            heard.yaw_rate[:, rows, others],
-        )
-        bodies, marks = self.physics.bodies, self.landmarks
+        present, rows, others = self._present, np.arange(self.n_robots)[:, None], self._others
+        bodies, marks, posts = self.physics.bodies, self.landmarks, self.posts
         seen = observe(
             self.spec,
             own=self._measured,
             last_action=self._last_action,
-            team=team,
-            team_age=np.minimum(self._silence(), NEVER)[:, rows, others],
+            team=self.radio.teammates(others),
+            team_age=np.minimum(self.radio.age(self.time_s), NEVER)[:, rows, others],
             surroundings=surroundings_of(
-                bodies.position, present, marks, self.owners, self._posts, self.model
+                bodies.position, present, marks, self.owners, posts, self.model
             ),
             home=np.zeros(3),
         )
@@ -344,6 +328,7 @@ class SwarmEnv:
             half_width=self.half_width,
             owners=self.owners,
             present=self._present,
+            members=self.presence.members,
             touched=self.physics.touched,
             yaw=bodies.yaw(),
             time_s=self.time_s,
@@ -353,7 +338,7 @@ class SwarmEnv:
     def evidence(self) -> Evidence:
         """What the monitors get to see after the last step."""
         position, radio = self.physics.bodies.position, self.radio
-        deaf, age = self._effects.silent | ~self._present, self._silence()
+        deaf, age = self._effects.silent | ~self._present, radio.age(self.time_s)
         started = self.tick * (self._steps > 0)[:, None, None]
         late = np.where(np.isfinite(age), age, 0.0) + started
         sight = mix(self._keys, self._steps, SIGHT)
@@ -374,7 +359,7 @@ class SwarmEnv:
         actuation = {
             name: copy.deepcopy(value)
             for name, value in vars(self.actuation).items()
-            if isinstance(value, (np.ndarray, bool))
+            if isinstance(value, (np.ndarray, bool, list))
         }
         return {"env": kept, "actuation": actuation, "physics": self.physics.snapshot()}
 

@@ -74,14 +74,7 @@ class Physics:
             posts: (E, K, 3) upright cylinders: x, y and radius, m; radius 0 for none.
         """
         chosen = np.ones(len(present), bool) if mask is None else mask
-        place = np.concatenate(
-            [position, np.full((*present.shape, 1), self._model.height)], axis=-1
-        )
-        place[..., 0] = np.where(present, place[..., 0], FAR + 2.0 * np.arange(present.shape[1]))
-        state = np.zeros((*present.shape, STATE))
-        state[..., :3], state[..., 3:7] = place, upright(yaw)
-        if not self._ground:
-            state[..., Row.MOTOR :] = self._model.mass * GRAVITY / 4
+        state = self._at_rest(position, yaw, present)
         if mask is not None:
             state = np.where(mask[:, None, None], state, self.blocks.get(0, STATE))
         self.blocks.put(0, state)
@@ -94,8 +87,35 @@ class Physics:
         self._after_reset(chosen)
         self._refresh()
 
+    def attend(self, position: Float, yaw: Float, present: Bool) -> None:
+        """Robots come and go: who is new stands at its place at rest, who is gone is parked.
+
+        Args:
+            position: (E, N, 2) m.
+            yaw: (E, N) rad.
+            present: (E, N) who is there from now on.
+        """
+        changed = present != self._present
+        state = self._at_rest(position, yaw, present)
+        self.blocks.put(0, np.where(changed[..., None], state, self.blocks.get(0, STATE)))
+        self._present = present.copy()
+        self.touched[changed] = False
+        self._after_reset(changed.any(axis=1))
+        self._refresh()
+
+    def _at_rest(self, position: Float, yaw: Float, present: Bool) -> Float:
+        place = np.concatenate(
+            [position, np.full((*present.shape, 1), self._model.height)], axis=-1
+        )
+        place[..., 0] = np.where(present, place[..., 0], FAR + 2.0 * np.arange(present.shape[1]))
+        state = np.zeros((*present.shape, STATE))
+        state[..., :3], state[..., 3:7] = place, upright(yaw)
+        if not self._ground:
+            state[..., Row.MOTOR :] = self._model.mass * GRAVITY / 4
+        return state
+
     def _after_reset(self, chosen: Bool) -> None:
-        """For backends that keep a state of their own."""
+        """For backends that keep a state of their own; teams (E) in which bodies were moved."""
 
     def _refresh(self) -> None:
         state = self.blocks.get(0, 13)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarmhold.hardware.types import Bool, Float, Kinematics
+from swarmhold.hardware.types import Bool, Float, Int, Kinematics
 from swarmhold.sim.disturb import Disturbances, blend
 from swarmhold.sim.faults import Effects
 from swarmhold.sim.noise import Keys, mix, normal, uniform
@@ -75,13 +75,18 @@ class Radio:
     def greet(
         self, now: Float, own: Kinematics, present: Bool, effects: Effects, chosen: Bool
     ) -> None:
-        """In the chosen (E) teams everybody has said hello before the episode starts."""
-        sends = present & ~effects.silent & chosen[:, None]
-        arrives = sends[:, None, :] & sends[:, :, None]
+        """Say hello before a start.
+
+        In chosen teams (E) everybody hears everybody; chosen robots (E, N) are heard by all, and
+        hear all, before they join.
+        """
+        new = chosen if chosen.ndim == 2 else chosen[:, None]
+        sends = present & ~effects.silent
+        arrives = sends[:, None, :] & sends[:, :, None] & (new[:, None, :] | new[:, :, None])
         before = self.fresh
         sent = np.broadcast_to(now[:, None, None], arrives.shape)
         self._take(now, sent, _to_all(own), arrives, effects)
-        self.fresh = np.where(chosen[:, None, None], arrives, before)
+        self.fresh = before | arrives
 
     def deliver(
         self, now: Float, own: Kinematics, present: Bool, effects: Effects, keys: Keys
@@ -113,6 +118,26 @@ class Radio:
             self._past = []
             said = _to_all(own)
         self._take(now, sent, said, arrives, effects)
+
+    def renew(self, own: Kinematics, robots: Bool) -> None:
+        """Robots (E, N) that have just come have sent nothing yet."""
+        self._past = [(at, blend(own, state, robots)) for at, state in self._past]
+        if self._replayed is not None:
+            self._replayed = blend(own, self._replayed, robots)
+
+    def age(self, now: Float) -> Float:
+        """(E, N, N) s since anybody was heard, at `now` (E); infinity if never.
+
+        After the start of an episode a message is one decision old when it arrives.
+        """
+        age = now[:, None, None] - self.heard_at
+        return np.where((now > 0)[:, None, None], np.maximum(age - self._tick, 0.0), age)
+
+    def teammates(self, others: Int) -> Kinematics:
+        """(E, N, M) what each robot believes of those (N, M) that `others` names."""
+        rows, heard = np.arange(len(others))[:, None], self.heard
+        parts = (heard.position, heard.velocity, heard.yaw, heard.yaw_rate)
+        return Kinematics(*(part[:, rows, others] for part in parts))
 
     def _take(
         self, now: Float, sent: Float, said: Kinematics, arrives: Bool, effects: Effects

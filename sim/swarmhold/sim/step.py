@@ -42,7 +42,7 @@ class Truth:
         position: (E, N, 3) m.
         velocity: (E, N, 3) m/s.
         yaw: (E, N) rad.
-        present: (E, N) robots that exist in this episode.
+        present: (E, N) robots that are there now.
         healthy: (E, N) present and without a disabling fault.
         landmarks: of the episodes.
         touched: (E, N) in contact during the last step.

@@ -12,7 +12,7 @@ from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.step import Step
 
 LARGE = 1e3  # nothing that is seen is larger; what is not finite counts as zero
-RESET = ("faults", "team_sizes")
+RESET = ("faults", "team_sizes", "presence")
 Flat = NDArray[np.float32]
 
 

@@ -46,6 +46,13 @@ class GroundPhysics(Physics):
         self.engine.reset(poses, self._present, chosen)
         self.relaxed[chosen] = 0
 
+    def attend(self, position: Float, yaw: Float, present: Bool) -> None:
+        """See `Physics.attend`; the others keep their poses to the bit."""
+        stay = present == self._present
+        poses, relaxed = self.engine.poses.copy(), self.relaxed.copy()
+        super().attend(position, yaw, present)
+        self.engine.poses[stay], self.relaxed[:] = poses[stay], relaxed
+
     def advance(self, setpoint: Float, anchored: Bool, seconds: float) -> None:
         """See `Physics.advance`; a whole number of ticks."""
         model, engine = self._model, self.engine

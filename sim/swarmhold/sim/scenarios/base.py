@@ -54,11 +54,12 @@ class TeamView:
         landmark_mask: (E, L) True where the landmark exists; `advance` may change it.
         half_width: m, half the side of the arena.
         owners: (E, L) robot that alone sees the landmark, or `EVERYBODY`.
-        present: (E, N) robots that exist.
+        present: (E, N) robots that are there now.
         touched: (E, N) in contact during the last decision.
         yaw: (E, N) rad.
         time_s: (E) s since the start of the episode.
         memory: what the scenario keeps of an episode, arrays (E, ...); changed in place.
+        members: (E, N) robots of the team; those that are not present join later, or have left.
     """
 
     position: Float
@@ -74,6 +75,7 @@ class TeamView:
     yaw: Float | None = None
     time_s: Float | None = None
     memory: Mapping[str, Any] = field(default_factory=dict)
+    members: Bool | None = None
 
     def own_landmark(self) -> Float:
         """(E, N, 2) m, the landmark that each robot owns; scenarios that give everyone one."""

@@ -124,7 +124,7 @@ class Discovery(Testbed):
         memory, scale, works = view.memory, SCALE[robot], self._works(view)
         scouts = works.shape[1]
         near = distances(view.position, view.landmarks[:, :TARGETS]) / scale
-        is_scout = np.arange(near.shape[1]) < _scouts_present(view)[:, None]
+        is_scout = np.arange(near.shape[1]) < _scouts_of(view)[:, None]
         able = np.where(is_scout, SENSE, TAG)[..., None]
         reached = (near < able) & view.healthy[..., None]
         sensed = (reached & is_scout[..., None]).any(axis=1) | memory["sensed"]
@@ -152,16 +152,14 @@ class Discovery(Testbed):
     def _works(view: TeamView) -> Bool:
         """(E, S) scouts that work."""
         scouts = view.landmarks.shape[1] - TARGETS
-        return view.healthy[:, :scouts] & (np.arange(scouts) < _scouts_present(view)[:, None])
+        return view.healthy[:, :scouts] & (np.arange(scouts) < _scouts_of(view)[:, None])
 
     def outcome(self, robot: str, view: TeamView) -> Outcome:
         """Share of the landmarks that are tagged."""
         memory = view.memory
         left = ~memory["tagged"]
         count = left.sum(axis=1)
-        taggers = view.healthy & (
-            np.arange(view.healthy.shape[1]) >= _scouts_present(view)[:, None]
-        )
+        taggers = view.healthy & (np.arange(view.healthy.shape[1]) >= _scouts_of(view)[:, None])
         far = distances(view.position, view.landmarks[:, :TARGETS])
         nearest = np.where(taggers[..., None], far, 2.0 * view.half_width).min(axis=1)
         error = np.where(left, nearest, 0.0).sum(axis=1) / np.maximum(count, 1)
@@ -177,10 +175,10 @@ class Discovery(Testbed):
         return drive_to(spec, seen, weights, target)
 
 
-def _scouts_present(view: TeamView) -> Int:
-    """(E) scouts of the team that is there."""
-    assert view.present is not None
-    return np.maximum(1, view.present.sum(axis=1) // 2)
+def _scouts_of(view: TeamView) -> Int:
+    """(E) scouts of the team, those included that join later or have left."""
+    assert view.members is not None
+    return np.maximum(1, view.members.sum(axis=1) // 2)
 
 
 def _send(place: Int, free: Bool, position: Float, works: Bool) -> None:

@@ -89,7 +89,7 @@ class Formation(Scenario):
         """Who takes slots first; the leader's lane, m; who is through; x, m."""
         nobody = np.zeros(view.healthy.shape, bool)
         order = np.broadcast_to(np.arange(nobody.shape[1]), nobody.shape).copy()
-        first = _slots(view.present, order)[:, 0, 1] * _SPACING[robot]
+        first = _slots(view.members, order)[:, 0, 1] * _SPACING[robot]
         return {
             "order": order,
             "lane": view.own_landmark()[:, 0, 1] - first,
