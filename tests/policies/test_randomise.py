@@ -59,6 +59,42 @@ def test_faults_only_where_the_kind_wants_them_and_inside_the_team() -> None:
         assert len({fault.robot for fault in faults}) == len(faults)
 
 
+def test_teams_grow_or_shrink_and_without_that_all_else_is_drawn_as_before() -> None:
+    drawn = draw_mix(np.random.default_rng(1), 2000, 10, 3, 1.0, join_leave=0.5)
+    plain = draw_mix(np.random.default_rng(1), 2000, 10, 3, 1.0)
+    assert (plain.presence, plain.team_sizes) == (None, drawn.team_sizes)
+    assert plain.faults == drawn.faults and (plain.kinds == drawn.kinds).all()
+    assert draw_mix(np.random.default_rng(1), 9, 10, 3, 0.0, join_leave=0.5).presence is None
+    assert drawn.presence is not None
+    sizes = np.array(drawn.team_sizes)[:, None]
+    joins, leaves = np.isfinite(drawn.presence).transpose(2, 0, 1)
+    movers = joins.sum(axis=1) + leaves.sum(axis=1)
+    assert not (joins.any(axis=1) & leaves.any(axis=1)).any()
+    assert not (joins | leaves)[np.arange(10) >= sizes].any()
+    assert (sizes[:, 0] - movers >= np.minimum(3, sizes[:, 0] - 1)).all()
+    for part, share in ((movers > 0, 0.5), (joins.any(axis=1), 0.25)):
+        assert abs(part.mean() - share) < 0.04
+    assert movers.max() == 7
+    part = drawn.part(slice(3, 5))
+    np.testing.assert_array_equal(part.presence, drawn.presence[3:5])
+
+
+def test_who_joins_is_told_at_once_and_who_leaves_is_noticed_late() -> None:
+    for kind in EPISODE_KINDS:
+        told = randomiser(kind)
+        rows = []
+        for now in np.arange(0.0, 12.0, 0.1):
+            present = PRESENT.copy()
+            present[:, 3], present[:, 4] = now >= 4.0, now < 5.0
+            exists = exists_for_others(present)
+            rows.append(told.weights(exists.astype(float), exists, now)[:, :3, 2:])
+        joined, left = np.moveaxis(np.array(rows), -1, 0)
+        assert (joined[:40] == 0.0).all() and (left[76:] == 0.0).all(), kind
+        if kind in ("nominal", "late", "missed"):
+            assert (joined[40:] == 1.0).all() and (left[:50] == 1.0).all()
+            assert (left[50:55] > 0.0).mean() > 0.5, "nobody knows it at once"
+
+
 def test_late_follows_the_oracle_within_its_delay_and_stays_down() -> None:
     told = run("late")
     np.testing.assert_array_equal(told[:50], 1.0)

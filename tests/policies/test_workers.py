@@ -25,7 +25,7 @@ ACTOR = HealthAttentionActor(policy_spec("epuck"), 16, 2)
 
 
 def task(episode: int) -> Task:
-    drawn = draw_mix(np.random.default_rng(episode), TEAMS, 3, 2, 1.0)
+    drawn = draw_mix(np.random.default_rng(episode), TEAMS, 3, 2, 1.0, join_leave=0.5)
     explore = Gauss(0.3) if episode % 2 else Blend(0.5, 0.2)
     return Task(episode, mix(7, episode, np.arange(TEAMS)), drawn, explore, label=episode % 2 == 0)
 

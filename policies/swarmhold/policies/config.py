@@ -103,6 +103,8 @@ class TrainConfig(BaseModel):
     """Largest penalty of one sample."""
     fault_start: float = Field(0.2, ge=0, le=1)
     """Share of the run that is free of faults."""
+    join_leave: float = Field(0.0, ge=0, le=1)
+    """Share of the episodes in which robots join or leave the team."""
     width: int = Field(64, ge=8)
     """Width of the actor's tokens."""
     heads: int = Field(4, ge=1)

@@ -58,7 +58,8 @@ def imitate(
     torch.manual_seed(int(rng.integers(2**31)))
     follow = max(0.0, 1.0 - iteration / max(0.4 * config.warm_start, 1.0))
     faults = 0.0 if iteration < 2 else 1.0
-    drawn = draw_mix(rng, ENVS, config.robots, config.min_robots, faults)
+    team = (config.robots, config.min_robots)
+    drawn = draw_mix(rng, ENVS, *team, faults, config.join_leave)
     keys = mix(config.seed, 1, iteration, np.arange(ENVS))
     task = Task(iteration, keys, drawn, Blend(follow, STRAY), label=True)
     batch = rollouts.collect(actor, task)

@@ -1,7 +1,8 @@
 """Training-time randomisation of health weights, so that a policy never trusts an oracle.
 
 Per episode one kind of supervision is drawn: exact but late, blind, crying wolf, flapping,
-all masked, or losing entities at random.
+all masked, or losing entities at random. Besides, teams differ in size, and may grow or shrink
+during an episode.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ EPISODE_KINDS = (
     "told",  # exact and at once, as AACFT's observations tell it
 )
 SHARES = (0.35, 0.25, 0.10, 0.10, 0.05, 0.05, 0.10, 0.0)
+CHANGE_S = (1.0, 12.0)  # s, when robots join or leave
 _FAULTY = ("late", "missed", "flapping")
 
 
@@ -34,24 +36,38 @@ class EpisodeMix:
         kinds: (E) index into `EPISODE_KINDS`.
         team_sizes: robots of each environment.
         faults: fault plan, one list per environment.
+        presence: (E, N, 2) s at which robots join and leave; None: nobody does.
     """
 
     kinds: np.ndarray
     team_sizes: list[int]
     faults: list[list[FaultSpec]]
+    presence: Float | None = None
+
+    def part(self, teams: slice) -> EpisodeMix:
+        """The same for some of the teams."""
+        presence = None if self.presence is None else self.presence[teams]
+        return EpisodeMix(self.kinds[teams], self.team_sizes[teams], self.faults[teams], presence)
 
 
 def draw_mix(
-    rng: np.random.Generator, n_envs: int, n_robots: int, min_robots: int, fault_share: float
+    rng: np.random.Generator,
+    n_envs: int,
+    n_robots: int,
+    min_robots: int,
+    fault_share: float,
+    join_leave: float = 0.0,
 ) -> EpisodeMix:
-    """Draw episode kinds, team sizes and faults.
+    """Draw episode kinds, team sizes, faults, and who joins or leaves.
 
     Args:
         rng: source of randomness.
         n_envs: E.
         n_robots: largest team.
         min_robots: smallest team.
-        fault_share: in [0, 1], scales all kinds but the nominal one (a curriculum).
+        fault_share: in [0, 1], scales all kinds but the nominal one, and `join_leave` (a
+            curriculum).
+        join_leave: share of the episodes in which robots join or leave.
     """
     shares = np.array(SHARES)
     shares[1:] *= fault_share
@@ -64,7 +80,29 @@ def draw_mix(
     )
     faulty = np.isin(kinds, [EPISODE_KINDS.index(kind) for kind in _FAULTY])
     faults = [faults if on else [] for faults, on in zip(plan, faulty, strict=True)]
-    return EpisodeMix(kinds, sizes.tolist(), faults)
+    presence = None
+    if join_leave * fault_share > 0.0:
+        presence = _draw_presence(rng, sizes, n_robots, min_robots, join_leave * fault_share)
+    return EpisodeMix(kinds, sizes.tolist(), faults, presence)
+
+
+def _draw_presence(
+    rng: np.random.Generator, sizes: np.ndarray, n_robots: int, min_robots: int, share: float
+) -> Float:
+    """(E, N, 2) s: half of the changing teams grow to their size, half shrink from it.
+
+    No team is ever smaller than the smallest, or where it is that already, than by one.
+    """
+    n_envs = len(sizes)
+    changes, grows = rng.random(n_envs) < share, rng.random(n_envs) < 0.5
+    movers = rng.integers(1, np.maximum(sizes - min_robots, 1) + 1)
+    movers = np.where(changes, np.minimum(movers, sizes - 1), 0)
+    lots = np.where(np.arange(n_robots) < sizes[:, None], rng.random((n_envs, n_robots)), 1.0)
+    moves = lots.argsort(axis=1).argsort(axis=1) < movers[:, None]
+    when = rng.uniform(*CHANGE_S, (n_envs, n_robots))
+    join = np.where(moves & grows[:, None], when, -np.inf)
+    leave = np.where(moves & ~grows[:, None], when, np.inf)
+    return np.stack([join, leave], axis=-1)
 
 
 def draw_episodes(
@@ -79,7 +117,8 @@ def draw_episodes(
         fault_share: see `draw_mix`.
     """
     if config.fault_schedule == "mix":
-        return draw_mix(rng, config.teams, config.robots, config.min_robots, fault_share)
+        team = (config.robots, config.min_robots)
+        return draw_mix(rng, config.teams, *team, fault_share, config.join_leave)
     sizes = [config.robots] * config.teams
     length = scenario_of(config.scenario).episode_s
     faults = scheduled_faults(
@@ -117,6 +156,7 @@ class WeightRandomiser:
         self._mask_to = np.where(whole, 1e9, self._mask_from + self._draw(team, 2.0, 5.0))
         self._dropped = self._draw(team, 0.0, 0.6)
         self._fell_at = np.full((len(kinds), *each), np.inf)
+        self._known = np.zeros((len(kinds), *each), bool)
 
     def _draw(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Float:
         self._draws += 1
@@ -127,7 +167,8 @@ class WeightRandomiser:
 
         Args:
             oracle: (E, N, N - 1) true weights.
-            exists: (E, N, N - 1) teammates that exist in the episode; absent ones stay 0.
+            exists: (E, N, N - 1) teammates that are there. Who has not been there yet has weight
+                0; that somebody has left is noticed late, in every kind of episode.
             now: s since the start of the episode.
         """
         down = oracle < 0.5
@@ -145,7 +186,9 @@ class WeightRandomiser:
         told = np.where(self._is["masked"] & masked, 0.0, told)
         lost = self._draw(oracle.shape[1:]) < self._dropped
         told = np.where(self._is["dropout"] & lost, 0.0, told)
-        return np.where(exists, told, 0.0)
+        self._known |= exists
+        told = np.where(self._known & ~exists, late, told)
+        return np.where(self._known, told, 0.0)
 
 
 def exists_for_others(present: Bool) -> Bool:

@@ -94,7 +94,7 @@ class Task:
     Attributes:
         episode: number that decides the layouts.
         keys: (E) of supervision and exploration.
-        mix: episode kinds, team sizes, faults.
+        mix: episode kinds, team sizes, faults, who joins and leaves.
         explore: chooses the action from policy mean and heuristic (zeros if not labelled).
         label: whether to ask the heuristic.
         features: whether to keep what the actor's head sees, for a critic on a shared trunk.
@@ -109,9 +109,7 @@ class Task:
 
     def part(self, teams: slice) -> Task:
         """The same for some of the teams."""
-        kinds, sizes, faults = self.mix.kinds, self.mix.team_sizes, self.mix.faults
-        some = EpisodeMix(kinds[teams], sizes[teams], faults[teams])
-        return replace(self, keys=self.keys[teams], mix=some)
+        return replace(self, keys=self.keys[teams], mix=self.mix.part(teams))
 
 
 def actor_inputs(step: Step, weights: Float) -> dict[str, Tensor]:
@@ -150,8 +148,14 @@ def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
     Returns:
         The arrays of a `Batch` by name, step by step; the teams are axis 0 of each.
     """
-    step = env.reset(team_sizes=task.mix.team_sizes, faults=task.mix.faults, episode=task.episode)
-    randomiser = WeightRandomiser(mix(task.keys, SUPERVISION), task.mix.kinds, env.n_robots)
+    drawn = task.mix
+    step = env.reset(
+        team_sizes=drawn.team_sizes,
+        faults=drawn.faults,
+        presence=drawn.presence,
+        episode=task.episode,
+    )
+    randomiser = WeightRandomiser(mix(task.keys, SUPERVISION), drawn.kinds, env.n_robots)
     shape = (env.n_envs, env.n_robots)
     bound = np.asarray(env.spec.action_bound)
     rows: Rows = {}
