@@ -151,6 +151,15 @@ def test_rewards_stay_finite_and_sane_when_robots_come_and_go(scenario):
         assert np.abs(there).max() < 2.0 * env.half_width
 
 
+def test_faults_hold_for_those_who_join():
+    env = SwarmEnv("coverage", "epuck", 2, 4, seed=2)
+    faults = [[FaultSpec("partition", 3, 0.0)], [FaultSpec("crash", 3, 0.5), FaultSpec("nan", 2)]]
+    step, seen = play(env, 12, presence=plan(env, r3=(1.0, np.inf)), faults=faults)[-1]
+    assert np.isinf(seen.age[:, :3, 3]).all(), "on the other side, and broken before it came"
+    assert step.truth.present.all() and step.truth.healthy[:, 3].tolist() == [True, False]
+    assert (step.truth.position[1, 3, :2] == env.places.position[1, 3]).all()
+
+
 def test_smaller_teams_have_plans_of_their_own_and_begin_anew():
     env = SwarmEnv("coverage", "epuck", 2, 4, seed=2)
     step = env.reset(team_sizes=[3, 4], presence=plan(env, r2=(0.3, 0.5), r3=(0.3, 0.5)))

@@ -78,11 +78,14 @@ class Radio:
         """Say hello before a start.
 
         In chosen teams (E) everybody hears everybody; chosen robots (E, N) are heard by all, and
-        hear all, before they join.
+        hear all, before they join, on their side of a partition.
         """
-        new = chosen if chosen.ndim == 2 else chosen[:, None]
+        joins = chosen.ndim == 2
+        new = chosen if joins else chosen[:, None]
         sends = present & ~effects.silent
         arrives = sends[:, None, :] & sends[:, :, None] & (new[:, None, :] | new[:, :, None])
+        if joins:
+            arrives &= effects.cut[:, None, :] == effects.cut[:, :, None]
         before = self.fresh
         sent = np.broadcast_to(now[:, None, None], arrives.shape)
         self._take(now, sent, _to_all(own), arrives, effects)
