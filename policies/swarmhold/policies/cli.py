@@ -28,6 +28,7 @@ from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.arms import ARMS, Arm
+from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.evaluate import (
@@ -38,6 +39,9 @@ from swarmhold.policies.evaluate import (
     run_episodes,
     torch_policy,
 )
+from swarmhold.policies.redteam.campaign import MakeEnv, red_team
+from swarmhold.policies.redteam.options import RedTeam
+from swarmhold.policies.redteam.table import show as show_attacks
 from swarmhold.policies.train import train
 from swarmhold.sim.disturb import Disturbances
 from swarmhold.sim.env import SwarmEnv
@@ -174,6 +178,8 @@ class EvaluateArgs:
     """Own, or JaxRobotarium's Navigation: gritsbot only, no faults, one row of figures."""
     disturbances: Disturbances = field(default_factory=Disturbances)
     """Wind, noise, delays and randomisation, the same in every cell."""
+    attack: Annotated[RedTeam, tyro.conf.OmitArgPrefixes] = field(default_factory=RedTeam)
+    """Attack the policy instead of breaking robots."""
     seed: int = 100
     """Of layouts and faults; training never uses the same layouts."""
     json: bool = False
@@ -190,6 +196,7 @@ class Subject:
         robots: default team size, the largest of training.
         act: the policy for an environment.
         health: calibrated settings, or None.
+        actor: its network; None where only its outputs are known.
     """
 
     scenario: str
@@ -197,6 +204,7 @@ class Subject:
     robots: int
     act: Callable[[SwarmEnv], TeamPolicy]
     health: HealthSettings | None
+    actor: HealthAttentionActor | None = None
 
 
 def evaluate_main(argv: list[str]) -> int:
@@ -208,14 +216,16 @@ def evaluate_main(argv: list[str]) -> int:
     if args.simulator == "jaxrobotarium":
         return _in_jaxrobotarium(args, subject, robots)
 
-    def make_env() -> SwarmEnv:
+    def make_env(teams: int = args.episodes, seed: int = args.seed) -> SwarmEnv:
         return SwarmEnv(
-            *(subject.scenario, subject.robot, args.episodes, robots, args.backend),
-            seed=args.seed,
+            *(subject.scenario, subject.robot, teams, robots, args.backend),
+            seed=seed,
             disturbances=args.disturbances,
         )
 
     settings = subject.health or _calibrated(make_env, subject)
+    if args.attack.red_team:
+        return _attacked(args, subject, make_env, settings)
     budget = EntityBudget(subject.robots - 1, args.entities)
     table = evaluate(
         make_env,
@@ -236,6 +246,22 @@ def evaluate_main(argv: list[str]) -> int:
         print_json(table)
     else:
         _show(table)
+    return 0
+
+
+def _attacked(
+    args: EvaluateArgs, subject: Subject, make_env: MakeEnv, settings: HealthSettings
+) -> int:
+    """Let the red team play, and print its table."""
+    table = red_team(
+        *(args.attack, make_env, subject.act, subject.actor, settings, args.episodes, args.seed),
+        lambda line: note(f"evaluate: {line}"),
+    )
+    table |= {"policy": args.policy, "backend": args.backend}
+    if args.json:
+        print_json(table)
+    else:
+        show_attacks(table)
     return 0
 
 
@@ -265,6 +291,8 @@ def _check(args: EvaluateArgs, robots: int) -> None:
             f"{robots} robots, {args.faulty} faulty, {args.episodes} episodes: need at least "
             "2 robots, 1 episode, and 1 to N - 1 faulty robots"
         )
+    if args.attack.red_team:
+        args.attack.check(robots)
     if args.entities != "none" and args.policy == "heuristic":
         raise ConfigError("--entities is for policies with a largest team of training")
     if args.entities != "none" and args.simulator != "own":
@@ -285,7 +313,12 @@ def _subject(args: EvaluateArgs) -> Subject:
     if (path / "config.json").is_file():
         config, actor, _ = load_run(path)
         found = Subject(
-            config.scenario, config.robot, config.robots, lambda env: torch_policy(actor), None
+            config.scenario,
+            config.robot,
+            config.robots,
+            lambda env: torch_policy(actor),
+            None,
+            actor,
         )
     elif path.exists():
         bundle = open_bundle(path)

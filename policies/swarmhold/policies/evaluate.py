@@ -20,6 +20,7 @@ from swarmhold.hardware.types import Float, Observation
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.health_loop import HealthLoop
 from swarmhold.policies.randomise import exists_for_others
+from swarmhold.policies.redteam.attack import Attack
 from swarmhold.policies.rollout import ACTOR_KEYS
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
@@ -85,6 +86,7 @@ def run_episodes(
     episode: int,
     team_sizes: Sequence[int] | None = None,
     budget: EntityBudget | None = None,
+    attack: Attack | None = None,
 ) -> Episodes:
     """Play one batch of episodes.
 
@@ -97,13 +99,19 @@ def run_episodes(
         episode: number of the batch.
         team_sizes: robots of each environment; None: all.
         budget: whom robots attend to; None: everybody.
+        attack: drives its robots, which then count as no part of the team, and may forge what
+            they say; its faults act on top of `faults`.
     """
+    attack = attack or Attack.none(env.n_envs, env.n_robots)
+    env.faults.hijacked = attack.robots
+    faults = [[*plan, *more] for plan, more in zip(faults, attack.faults, strict=True)]
     step = env.reset(faults=faults, episode=episode, team_sizes=team_sizes)
     loop = HealthLoop(settings, env.n_envs, env.n_robots)
     total = np.zeros(env.n_envs)
     alarms = np.zeros(env.n_envs)
     seconds = np.zeros(env.n_envs)
     tail: list[tuple[Float, Float]] = []
+    attack.begin(env, step)
     while not step.done.all():
         exists = exists_for_others(step.truth.present)
         weights = exists.astype(float)
@@ -116,9 +124,10 @@ def run_episodes(
         if budget is not None:
             robots = np.arange(env.n_robots)
             weights = budget.limit(step.observation, weights, robots, len(tail))
-        step = env.step(policy(step.observation, weights))
+        step = env.step(attack.act(env, step, policy(step.observation, weights)))
         total += step.outcome.reward
         tail.append((step.outcome.score, step.outcome.error))
+    attack.end(env, step)
     score, error = (np.mean([row[i] for row in tail[-TAIL:]], axis=0) for i in (0, 1))
     return Episodes(
         total, score, error, step.outcome.success.astype(float), alarms, seconds / 3600.0
@@ -181,7 +190,7 @@ def evaluate(
             progress(f"{kind}, weights: {source}")
             cells[source] = run_episodes(env, policy, source, plan, settings, 0, budget=budget)
         for source in SOURCES:
-            row = {"fault": kind, "weights": source, **_figures(cells[source], rng)}
+            row = {"fault": kind, "weights": source, **figures(cells[source], rng)}
             if source != "none":
                 row["restored"] = _restored(nominal, cells["none"], cells[source])
                 row["restored_interval"] = _restored_interval(
@@ -198,7 +207,7 @@ def evaluate(
         "faulty": faulty,
         "seed": seed,
         "nominal": {
-            **_figures(nominal, rng),
+            **figures(nominal, rng),
             "false_alarm_ticks": float(nominal.false_alarms.sum()),
             "robot_hours": hours,
         },
@@ -206,7 +215,8 @@ def evaluate(
     }
 
 
-def _figures(episodes: Episodes, rng: np.random.Generator) -> dict[str, Any]:
+def figures(episodes: Episodes, rng: np.random.Generator) -> dict[str, Any]:
+    """Mean and bootstrap interval of return, score and error, and the share of successes."""
     out: dict[str, Any] = {}
     for name in ("returns", "score", "error_m"):
         values = getattr(episodes, name)

@@ -82,12 +82,20 @@ class Effects:
 
 
 class FaultStage:
-    """Schedules of E environments; one robot may have several faults, one after the other."""
+    """Schedules of E environments; one robot may have several faults, one after the other.
+
+    Attributes:
+        plan: faults per environment.
+        kinds: those that the plan uses.
+        hijacked: (E, N) robots that somebody else drives: they do as they are told, but work for
+            nobody, so they count as faulty.
+    """
 
     def __init__(self, n_envs: int, n_robots: int) -> None:
         """No faults yet."""
         self._shape = (n_envs, n_robots)
         self._none, self._nought = np.zeros(self._shape, bool), np.zeros(self._shape)
+        self.hijacked = self._none
         self.plan: list[list[FaultSpec]] = [[] for _ in range(n_envs)]
         self.load(self.plan)
 
@@ -151,7 +159,7 @@ class FaultStage:
             drop=self._of("drop"),
             clock=self._of("clock"),
             duplicate=self._on("duplicate"),
-            faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)),
+            faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)) | self.hijacked,
             boot_id=1.0 + boots + self._nought,
         )
 

@@ -6,6 +6,8 @@ bursts of loss, partitions, lies and replays act here, and nowhere else.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics
@@ -27,6 +29,8 @@ class Radio:
         boot_id: last boot id heard, 0 if none.
         stamp: s, by which its stamp was off.
         fresh: a message arrived with the last decision.
+        forged: (E, N) senders whose next messages are replaced, and what each receiver is told
+            instead; None for nobody's. Reset clears it.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Radio:
         self.stamp, self.fresh = np.zeros(pair), np.zeros(pair, bool)
         self._sent_at = np.full(pair, -np.inf)
         self._bad = np.zeros(pair, bool)
+        self.forged: tuple[Bool, Kinematics] | None = None
         self._lie = np.zeros((*pair, 2))
         self._past: list[tuple[Float, Kinematics]] = []  # sending times (E) and states
         self._replayed: Kinematics | None = None
@@ -55,6 +60,7 @@ class Radio:
             chosen: (E).
         """
         use = chosen[:, None, None]
+        self.forged = None
         self.heard_at[chosen], self._sent_at[chosen] = -np.inf, -np.inf
         for array in (self.boot_id, self.stamp, self.fresh, self._bad):
             array[chosen] = 0
@@ -146,13 +152,11 @@ class Radio:
         self, now: Float, sent: Float, said: Kinematics, arrives: Bool, effects: Effects
     ) -> None:
         claim, boot = self._claims(said.position, effects, now)
-        vector, old = arrives[..., None], self.heard
-        self.heard = Kinematics(
-            np.where(vector, claim, old.position),
-            np.where(vector, said.velocity, old.velocity),
-            np.where(arrives, said.yaw, old.yaw),
-            np.where(arrives, said.yaw_rate, old.yaw_rate),
-        )
+        said = replace(said, position=claim)
+        if self.forged is not None:
+            senders, instead = self.forged
+            said = blend(instead, said, np.broadcast_to(senders[:, None], arrives.shape))
+        self.heard = blend(said, self.heard, arrives)
         self.heard_at = np.where(arrives, now[:, None, None], self.heard_at)
         self._sent_at = np.where(arrives, sent, self._sent_at)
         self.boot_id = np.where(arrives, boot, self.boot_id)

@@ -1,0 +1,1 @@
+"""Attacks on a team policy, from scripted breakdowns to learned adversaries."""
