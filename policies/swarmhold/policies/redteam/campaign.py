@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from swarmhold.hardware.errors import ConfigError
@@ -11,10 +12,15 @@ from swarmhold.hardware.types import Bool
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.evaluate import TeamPolicy
 from swarmhold.policies.redteam.attack import Attack, draw_attackers
+from swarmhold.policies.redteam.gradient import gradient_attack
+from swarmhold.policies.redteam.influence import Influence
 from swarmhold.policies.redteam.messages import Bait
 from swarmhold.policies.redteam.options import RedTeam
+from swarmhold.policies.redteam.ppo import TEAMS, Goal, Learned, Reshape, learn
 from swarmhold.policies.redteam.scripted import breakdowns, lies
+from swarmhold.policies.redteam.stored import load_attacker, save_attacker
 from swarmhold.policies.redteam.table import measure
+from swarmhold.policies.redteam.twin import check_twin
 from swarmhold.sim.env import SwarmEnv
 
 MakeEnv = Callable[[int, int], SwarmEnv]  # teams, seed
@@ -49,27 +55,80 @@ def red_team(
         ConfigError: nothing is left of what was asked for.
     """
     env = make_env(episodes, seed)
-    robots = draw_attackers(seed, env.n_envs, env.n_robots, options.attackers)
-    makers = {
-        0: lambda: iter(breakdowns(robots, seed)),
-        1: lambda: _messages(robots, actor, seed, tell),
-    }
-    attacks = (
-        (level, attack) for level in sorted(set(options.levels)) for attack in makers[level]()
-    )
+    crew = draw_attackers(seed, env.n_envs, env.n_robots, options.attackers)
+    team = _Team(options, make_env, policy_of, actor, env, crew, seed, tell)
+    makers = (team.scripted, team.messages, team.gradient, team.learned, team.influential)
+    levels = sorted(set(options.levels))
+    if options.attacker is not None:
+        makers = (team.scripted, team.messages, team.gradient, team.stored, lambda: iter(()))
+        levels = sorted({*levels, 3} - {4})
+    attacks = ((level, attack) for level in levels for attack in makers[level]())
     table = measure(env, policy_of(env), attacks, settings, seed, tell)
     env.close()
     if not table["rows"]:
         raise ConfigError("no attack is left; give a run folder, or other --levels")
-    return {**table, "attackers": options.attackers}
+    return {**table, "attackers": options.attackers, "attack_steps": options.attack_steps}
 
 
-def _messages(
-    robots: Bool, actor: HealthAttentionActor | None, seed: int, tell: Callable[[str], None]
-) -> Iterator[Attack]:
-    """Level 1."""
-    yield from lies(robots, seed)
-    if actor is None:
-        tell("attention bait needs gradients of the policy: give a run folder; left out")
-    else:
-        yield Bait(robots, actor, seed)
+@dataclass(frozen=True, slots=True)
+class _Team:
+    """Makes the attacks of each level; fields as in `red_team`, and the `crew` (E, N)."""
+
+    options: RedTeam
+    make_env: MakeEnv
+    policy_of: Callable[[SwarmEnv], TeamPolicy]
+    actor: HealthAttentionActor | None
+    env: SwarmEnv
+    crew: Bool
+    seed: int
+    tell: Callable[[str], None]
+
+    def scripted(self) -> Iterator[Attack]:
+        """Level 0."""
+        yield from breakdowns(self.crew, self.seed)
+
+    def messages(self) -> Iterator[Attack]:
+        """Level 1; bait needs the network."""
+        yield from lies(self.crew, self.seed)
+        if self.actor is None:
+            self.tell("attention bait needs gradients of the policy: give a run folder; left out")
+        else:
+            yield Bait(self.crew, self.actor, self.seed)
+
+    def gradient(self) -> Iterator[Attack]:
+        """Level 2; needs the network and a scenario in torch."""
+        if self.actor is None:
+            self.tell("level 2 needs gradients of the policy: give a run folder; left out")
+            return
+        try:
+            check_twin(self.env)
+        except ConfigError as error:
+            self.tell(f"level 2 is left out: {error}")
+            return
+        self.tell("level 2: climbing through the differentiable twin")
+        yield gradient_attack(self.env, self.actor, self.crew, self.seed)
+
+    def learned(self) -> Iterator[Attack]:
+        """Level 3."""
+        yield self._learn(3, "ppo", lambda env: lambda batch, std: batch)
+
+    def influential(self) -> Iterator[Attack]:
+        """Level 4."""
+        yield self._learn(4, "ami-lite", lambda env: Influence(env, self.seed))
+
+    def stored(self) -> Iterator[Attack]:
+        """An attacker that was learned before."""
+        assert self.options.attacker is not None
+        network, card = load_attacker(self.options.attacker, self.env)
+        yield Learned(f"stored {card.get('attack', '')}".strip(), self.crew, network)
+
+    def _learn(self, level: int, name: str, shaping: Callable[[SwarmEnv], Reshape]) -> Attack:
+        env = self.make_env(TEAMS, self.seed + 1)
+        count, steps = self.options.attackers, self.options.attack_steps
+        goal = Goal(env, self.policy_of(env), count, steps, self.seed)
+        network, _ = learn(goal, shaping(env), lambda line: self.tell(f"level {level}: {line}"))
+        if self.options.save_attacker is not None:
+            facts = {"attack": name, "attackers": count, "steps": steps, "seed": self.seed}
+            save_attacker(self.options.save_attacker / name, network, env, facts)
+        env.close()
+        return Learned(name, self.crew, network)
