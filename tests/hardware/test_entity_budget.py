@@ -106,11 +106,6 @@ def test_none_leaves_everybody_and_wrong_budgets_are_one_line():
         EntityBudget(-1)
 
 
-def test_weights_that_are_zero_to_the_graph_are_no_part_of_the_budget():
-    attention = pytest.importorskip("swarmhold.policies.attention")
-    assert attention.LIVE == LIVE
-
-
 @pytest.mark.parametrize(("mode", "looked_at"), [("none", 14), ("nearest", 9), ("flicker", 9)])
 def test_a_robot_attends_to_as_many_as_it_was_trained_with(rendezvous_bundle, mode, looked_at):
     policy = OnnxPolicy(open_bundle(rendezvous_bundle))

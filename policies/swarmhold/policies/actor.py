@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from swarmhold.hardware.entity_budget import LIVE  # weights up to this are a hard zero
 from swarmhold.hardware.spec import Field, PolicySpec
 
-LIVE = 0.05  # weights below this are a hard zero
 CLIP = 5.0  # scaled token values are clipped to +-CLIP
 MASKED = -1e9
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swarmhold.policies.actor import LIVE, MASKED
+from swarmhold.hardware.entity_budget import LIVE
+from swarmhold.policies.actor import MASKED
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic
