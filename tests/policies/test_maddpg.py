@@ -23,15 +23,15 @@ from swarmhold.policies.train import make_learner, train
 SETTING = {"robot": "crazyflie", "scenario": "coverage", "robots": 3, "width": 16, "heads": 2}
 
 
-def make_step(replay: Replay, **options: object) -> Step:
+def make_step(memory: Replay, **options: object) -> Step:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = TrainConfig(**{**SETTING, "algorithm": "maddpg", "regulariser": "none", **options})
     learner = make_learner(config)
     learner.critic = make_critic(config, 1)
-    targets = make_targets(learner.actor, learner.critic)
+    targets = make_targets(config, learner.actor, learner.critic)
     rng = np.random.default_rng(0)
-    return Step(config, learner.actor, learner.critic, targets, None, replay, 0.4, 0.0, rng)
+    return Step(config, learner.actor, learner.critic, targets, None, memory, 0.4, 0.0, rng)
 
 
 def bandit(broken: bool = False, episodes: int = 6) -> Replay:
@@ -87,6 +87,20 @@ def test_maddpg_as_published_counts_faulty_robots_too() -> None:
     assert (step._counts(np.arange(32)) == 1).all()
 
 
+def test_an_anchor_keeps_the_actor_at_its_start() -> None:
+    moved = []
+    for anchor in (0.0, 100.0):
+        step = make_step(bandit(), warm_start=1, replay=ReplayConfig(anchor=anchor))
+        ids, optimiser = np.arange(16), torch.optim.Adam(step.actor.parameters(), 5e-3)
+        with torch.no_grad():
+            before = step._team_action(step.actor, ids)
+        for _ in range(30):
+            step.learn_actor(optimiser)
+        with torch.no_grad():
+            moved.append(float((step._team_action(step.actor, ids) - before).abs().max()))
+    assert moved[1] < 0.05 < 0.2 < moved[0]
+
+
 def test_m3ddpg_looks_at_the_others_worse_actions() -> None:
     replay = bandit()
     plain, wary = (
@@ -107,7 +121,9 @@ def test_m3ddpg_looks_at_the_others_worse_actions() -> None:
 TINY = TrainConfig(
     **{**SETTING, "teams": 2, "warm_start": 1, "iterations": 3, "algorithm": "maddpg"},
     **{"actor": "aacft", "regulariser": "mir3"},
-    replay=ReplayConfig(memory=2000, batch=16, steps=2, prioritised=True, critic_first=1),
+    replay=ReplayConfig(
+        memory=2000, batch=16, steps=2, prioritised=True, critic_first=1, anchor=1.0
+    ),
 )
 
 

@@ -28,6 +28,8 @@ class ReplayConfig(BaseModel):
     """Episodes of all teams that are played before anything is learned."""
     critic_first: int = Field(2, ge=0)
     """Episodes of all teams during which, after a warm start, only the critic learns."""
+    anchor: float = Field(0.0, ge=0)
+    """Weight of staying near the warm start, against values scaled to 1 (TD3+BC, 2106.06860)."""
     prioritised: bool = False
     """Per-agent prioritised replay: one queue for each robot, one for the critic."""
     alpha: float = Field(0.4, ge=0)

@@ -31,10 +31,17 @@ CLIP = 0.5  # largest norm of a gradient
 
 @dataclass(slots=True)
 class Targets:
-    """Slow copies of the networks, which the targets of the losses come from."""
+    """What the networks are held against.
+
+    Attributes:
+        actor: slow copy, of which the targets of the losses come.
+        critic: likewise.
+        start: the actor as it was after the warm start, or None where nothing holds it there.
+    """
 
     actor: Actor
     critic: nn.Module
+    start: Actor | None
 
 
 def make_critic(config: TrainConfig, marks: int) -> nn.Module:
@@ -45,9 +52,12 @@ def make_critic(config: TrainConfig, marks: int) -> nn.Module:
     return Critic(action_size=size)
 
 
-def make_targets(actor: Actor, critic: nn.Module) -> Targets:
+def make_targets(config: TrainConfig, actor: Actor, critic: nn.Module) -> Targets:
     """Target networks as they start."""
-    return Targets(*(copy.deepcopy(part).requires_grad_(False) for part in (actor, critic)))
+    slow, values, start = (
+        copy.deepcopy(part).requires_grad_(False) for part in (actor, critic, actor)
+    )
+    return Targets(slow, values, start if config.warm_start and config.replay.anchor else None)
 
 
 @dataclass(slots=True)
@@ -114,6 +124,12 @@ class Step:
         action = torch.where(mine > 0.0, mean[:, None], self._worse(self.critic, ids, others, mine))
         value = (self._values(self.critic, ids, action) * mine[..., 0]).sum(dim=-1)
         loss = -(weight * value).mean()
+        if self.target.start is not None:
+            with torch.no_grad():
+                before = policy_means(self.target.start, self.actor.prepare(*inputs), alone=False)
+            away = ((mean - before[1]) ** 2).sum(dim=-1)
+            loss = loss / value.detach().abs().mean().clamp(min=1e-6)
+            loss = loss + self.config.replay.anchor * (weight * away).mean()
         if alone is not None:
             penalty = mir_penalty(mean, alone, self.config.replay.noise, self.config.mir_clip)
             loss = loss + self.strength * (weight * penalty).mean()

@@ -42,7 +42,7 @@ def iterate_off_policy(
     torch.manual_seed(int(rng.integers(2**31)))
     share = iteration / max(config.iterations - 1, 1)
     if learner.target is None:
-        learner.target = make_targets(learner.actor, learner.critic)
+        learner.target = make_targets(config, learner.actor, learner.critic)
         learner.optimiser.state.clear()  # moments of the regression do not fit the new losses
     if learner.replay is None:
         learner.replay = make_replay(config, run)

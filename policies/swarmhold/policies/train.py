@@ -285,6 +285,8 @@ def _modules(learner: Learner) -> dict[str, torch.nn.Module]:
     found: dict[str, torch.nn.Module] = {"actor": learner.actor, "critic": learner.critic}
     if learner.target is not None:
         found |= {"target_actor": learner.target.actor, "target_critic": learner.target.critic}
+        if learner.target.start is not None:
+            found["start"] = learner.target.start
     if learner.club is not None:
         found["club"] = learner.club
     return found
@@ -294,7 +296,7 @@ def _recall(config: TrainConfig, run: Path, learner: Learner) -> None:
     """Target networks and memory of a run that had them."""
     arrays, progress = stored_arrays(run), stored_progress(run)
     if "episodes" in progress:
-        learner.target = make_targets(learner.actor, learner.critic)
+        learner.target = make_targets(config, learner.actor, learner.critic)
         learner.replay = make_replay(config, run)
         learner.replay.queues.priority = arrays["priority"]
         learner.replay.queues.mass = arrays["mass"]
