@@ -210,6 +210,7 @@ def test_bait_lasts_an_episode_and_leaves_the_policy_as_it_was(actor: HealthAtte
         (("--levels", "7"), "choose some of 0 1 2 3 4"),
         (("--attackers", "5"), "5 attackers among 6 robots"),
         (("--attack-steps", "0"), "must be at least 1"),
+        (("--simulator", "jaxrobotarium"), "own only"),
     ],
 )
 def test_bad_options_are_refused(words: tuple[str, ...], cause: str) -> None:

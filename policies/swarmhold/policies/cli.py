@@ -293,6 +293,8 @@ def _check(args: EvaluateArgs, robots: int) -> None:
         )
     if args.attack.red_team:
         args.attack.check(robots)
+        if args.simulator != "own":
+            raise ConfigError("--red-team attacks in --simulator own only")
     if args.entities != "none" and args.policy == "heuristic":
         raise ConfigError("--entities is for policies with a largest team of training")
     if args.entities != "none" and args.simulator != "own":

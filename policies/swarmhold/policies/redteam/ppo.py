@@ -30,7 +30,8 @@ from swarmhold.sim.step import Step
 
 TEAMS = 32  # that attackers learn in side by side
 STD_START, STD_END = 0.6, 0.15  # exploration, normalised action
-PAIRS = 800  # (time, team) pairs of one gradient step
+HOLD = 5  # decisions for which an attacker keeps to what it chose: noise that goes somewhere
+PAIRS = 160  # (choice, team) pairs of one gradient step
 Reshape = Callable[[Batch, float], Batch]  # batch of attackers, spread of their exploration
 
 
@@ -42,12 +43,21 @@ class Learned(Attack):
         super().__init__(name, robots, [[] for _ in robots])
         self.actor = actor
 
+    def begin(self, env: SwarmEnv, step: Step) -> None:
+        """The first choice is due."""
+        self._time = 0
+
     def act(self, env: SwarmEnv, step: Step, action: Float) -> Float:
         """Set-points (E, N, Da); see `Attack.act`."""
-        mean = self._means(self._inputs(step))
-        bound = np.asarray(env.spec.action_bound)
+        if self._time % HOLD == 0:
+            self._held = self._choose(env, step, action)
+        self._time += 1
+        return np.where(self.robots[..., None], self._held, action)
+
+    def _choose(self, env: SwarmEnv, step: Step, action: Float) -> Float:
+        """(E, N, Da) what attackers do for the next `HOLD` decisions, physical units."""
         out = action.copy()
-        out[self.robots] = mean * bound
+        out[self.robots] = self._means(self._inputs(step)) * np.asarray(env.spec.action_bound)
         return out
 
     def _inputs(self, step: Step) -> dict[str, np.ndarray]:
@@ -75,10 +85,16 @@ class Learner(Learned):
 
     def begin(self, env: SwarmEnv, step: Step) -> None:
         """Forget the last episodes."""
-        self._rows, self._time = {}, 0
+        super().begin(env, step)
+        self._rows, self._earned = {}, np.zeros(env.n_envs)
 
     def act(self, env: SwarmEnv, step: Step, action: Float) -> Float:
         """Set-points (E, N, Da) with exploration; see `Attack.act`."""
+        if self._time > 0:
+            self._earned = self._earned - step.outcome.reward
+        return super().act(env, step, action)
+
+    def _choose(self, env: SwarmEnv, step: Step, action: Float) -> Float:
         self._look(env, step)
         inputs, bound = self._inputs(step), np.asarray(env.spec.action_bound)
         for key in ACTOR_KEYS:
@@ -89,19 +105,21 @@ class Learner(Learned):
         chosen = np.where(self.robots[..., None], mean + self._std * noise, action / bound)
         self._keep("mean", mean)
         self._keep("action", chosen.astype(np.float32))
-        self._time += 1
         return chosen * bound
 
     def end(self, env: SwarmEnv, step: Step) -> None:
         """Keep the last state, from which the critic extrapolates."""
+        self._earned = self._earned - step.outcome.reward
         self._look(env, step)
         self._outcome = step.outcome
 
     def _look(self, env: SwarmEnv, step: Step) -> None:
+        """Keep the truth, and what was earned since the last choice."""
         trusted = np.ones(self.robots.shape)
         for key, value in critic_inputs(step, trusted, env.half_width).items():
             self._keep(key, value)
-        self._keep("reward", -step.outcome.reward)
+        self._keep("reward", self._earned)
+        self._earned = np.zeros(env.n_envs)
 
     def _keep(self, name: str, value: np.ndarray) -> None:
         self._rows.setdefault(name, []).append(value)
@@ -210,7 +228,8 @@ def attack_config(env: SwarmEnv, seed: int) -> TrainConfig:
         teams=env.n_envs,
         epochs=5,
         minibatch=PAIRS * env.n_robots,
-        actor_lr=5e-4,
+        actor_lr=1e-3,
         critic_lr=1e-3,
+        gamma=0.95,
         trunk="separate",
     )
