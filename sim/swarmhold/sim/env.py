@@ -333,6 +333,7 @@ class SwarmEnv:
             yaw=bodies.yaw(),
             time_s=self.time_s,
             memory=self._memory,
+            posts=self.posts,
         )
 
     def evidence(self) -> Evidence:

@@ -28,6 +28,8 @@ HONEST = (
 )
 MOTORS = 4  # a differential drive uses the first two
 SAG_S = 10.0  # s until a failing battery has sagged
+SCHEDULES = ("fixed", "uniform", "incremental")
+JITTER = 0.1  # of the episode, by which onsets of "incremental" scatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,5 +268,54 @@ def random_faults(
     return plan
 
 
-def scheduled_faults(*a, **k):
-    raise NotImplementedError
+def scheduled_faults(
+    rng: np.random.Generator,
+    schedule: str,
+    progress: float,
+    team_sizes: Sequence[int],
+    kinds: Sequence[str],
+    window_s: tuple[float, float],
+    episode_s: float,
+    count: tuple[int, int] = (1, 1),
+) -> list[list[FaultSpec]]:
+    """Draw a fault plan whose onsets follow a schedule of AACFT's training (arXiv 2412.00534).
+
+    "fixed": in the middle of the window. "uniform": anywhere in it. "incremental": none in the
+    first quarter of the training; in the second around a time that goes from the end of the
+    episode down to 0, give or take 10 % of the episode; "uniform" from then on. Which robots
+    break is drawn uniformly in all of them, and every environment has its faults.
+
+    Args:
+        rng: source of randomness.
+        schedule: one of `SCHEDULES`.
+        progress: share of the training that is done, in [0, 1].
+        team_sizes: robots of each environment.
+        kinds: kinds to draw from, uniformly.
+        window_s: range of onsets, s.
+        episode_s: length of an episode, s.
+        count: least and most faulty robots per environment (distinct robots).
+
+    Returns:
+        One list of faults per environment.
+
+    Raises:
+        ConfigError: the schedule is unknown, or progress or the window is out of range.
+    """
+    if schedule not in SCHEDULES:
+        known = ", ".join(SCHEDULES)
+        raise ConfigError(f"unknown fault schedule {schedule!r}; choose one of: {known}")
+    if not 0.0 <= progress <= 1.0:
+        raise ConfigError(f"progress is {progress}; it must lie in [0, 1]")
+    first, last = window_s
+    if not 0.0 <= first <= last <= episode_s:
+        raise ConfigError(
+            f"fault window is {first} s to {last} s; it must lie within the episode, "
+            f"0 to {episode_s} s"
+        )
+    share = 1.0
+    if schedule == "fixed":
+        first = last = 0.5 * (first + last)
+    elif schedule == "incremental" and progress < 0.5:
+        share, middle = float(progress >= 0.25), 2.0 - 4.0 * progress
+        first, last = np.clip([middle - JITTER, middle + JITTER], 0.0, 1.0) * episode_s
+    return random_faults(rng, team_sizes, kinds, count, share, (first, last))

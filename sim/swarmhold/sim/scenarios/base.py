@@ -60,6 +60,7 @@ class TeamView:
         time_s: (E) s since the start of the episode.
         memory: what the scenario keeps of an episode, arrays (E, ...); changed in place.
         members: (E, N) robots of the team; those that are not present join later, or have left.
+        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
     """
 
     position: Float
@@ -76,6 +77,7 @@ class TeamView:
     time_s: Float | None = None
     memory: Mapping[str, Any] = field(default_factory=dict)
     members: Bool | None = None
+    posts: Float | None = None
 
     def own_landmark(self) -> Float:
         """(E, N, 2) m, the landmark that each robot owns; scenarios that give everyone one."""
@@ -156,7 +158,12 @@ class Scenario:
 
 
 def spaced(
-    rng: np.random.Generator, count: int, half: float, gap: float, tries: int = 400
+    rng: np.random.Generator,
+    count: int,
+    half: float,
+    gap: float,
+    tries: int = 400,
+    posts: Float | None = None,
 ) -> Float:
     """Uniform points in a square, each at least `gap` from the others where that is possible.
 
@@ -166,15 +173,18 @@ def spaced(
         half: m, half the side of the square.
         gap: m, wanted distance.
         tries: draws per point before the gap is given up for it.
+        posts: (K, 3) m, upright cylinders to stay clear of by half the gap; None: none.
 
     Returns:
         (count, 2) m.
     """
-    points = np.zeros((count, 2))
+    posts, points = _no_posts() if posts is None else posts, np.zeros((count, 2))
+    keep = np.concatenate([posts[:, 2] + 0.5 * gap, np.full(count, gap)])
     for index in range(count):
+        taken = np.concatenate([posts[:, :2], points[:index]])
         for _ in range(tries):
             points[index] = rng.uniform(-half, half, 2)
-            if index == 0 or np.linalg.norm(points[:index] - points[index], axis=-1).min() >= gap:
+            if np.all(np.linalg.norm(taken - points[index], axis=-1) >= keep[: len(taken)]):
                 break
     return points
 

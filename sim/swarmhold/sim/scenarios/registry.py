@@ -16,6 +16,7 @@ from swarmhold.sim.scenarios.base import Scenario
 
 SHIPPED = (
     *("rendezvous", "coverage", "pursuit", "formation"),
+    *("multibroken", "fix"),
     *("navigation", "discovery", "foraging", "warehouse"),
 )
 GROUP = "swarmhold.scenarios"  # entry points of other packages
