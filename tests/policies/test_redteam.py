@@ -233,4 +233,4 @@ def test_a_black_box_is_told_what_it_misses(capsys: pytest.CaptureFixture[str]) 
     assert evaluate_main(words) == 0
     out, said = capsys.readouterr()
     assert [r["attack"] for r in json.loads(out)["rows"]][::3] == ["spoof", "replay", "nan"]
-    assert said.count("give a run folder") == 1
+    assert said.count("it needs gradients; give the run folder") == 1

@@ -320,7 +320,7 @@ def _subject(args: EvaluateArgs) -> Subject:
             config.robots,
             lambda env: torch_policy(actor),
             None,
-            actor,
+            actor if isinstance(actor, HealthAttentionActor) else None,
         )
     elif path.exists():
         bundle = open_bundle(path)

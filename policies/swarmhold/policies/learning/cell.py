@@ -13,15 +13,20 @@ import torch
 
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.types import Float, Observation
 from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
-from swarmhold.policies.evaluate import calibrated, run_episodes, torch_policy
+from swarmhold.policies.evaluate import TeamPolicy, calibrated, run_episodes, torch_policy
 from swarmhold.policies.learning.plan import Cell, Column
+from swarmhold.policies.redteam.attack import Attack, draw_attackers
+from swarmhold.policies.redteam.ppo import TEAMS, Goal, Learned, learn
+from swarmhold.policies.redteam.stored import load_attacker, save_attacker
 from swarmhold.policies.train import train
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
 from swarmhold.sim.scenarios.registry import scenario_of
 
 SEED = 100  # of evaluation layouts; training never uses the same
+ALARM_S = 2.0  # s, length of a false alarm
 FIGURES = ("returns", "score", "success", "error_m")
 
 
@@ -51,11 +56,13 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
         if path.exists():
             continue
         say(f"{cell.run}: {column.label}, weights {weights}")
-        env = _env(cell, column)
-        policy = torch_policy(actor)
+        env, policy = _env(cell, column), torch_policy(actor)
         settings = settings or calibrated(env, policy)
+        attack = _attack(cell, column, run, env, policy) if column.attack else None
+        if column.alarms:
+            policy = _alarmed(policy, column.alarms, round(ALARM_S / env.tick))
         plan = faults_of(cell, column)
-        found = run_episodes(env, policy, weights, plan, settings, 0)
+        found = run_episodes(env, policy, weights, plan, settings, 0, attack=attack)
         env.close()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {name: getattr(found, name).tolist() for name in FIGURES})
@@ -74,6 +81,37 @@ def _env(cell: Cell, column: Column) -> SwarmEnv:
     return SwarmEnv(config.scenario, config.robot, cell.episodes, robots, seed=SEED)
 
 
+def _attack(cell: Cell, column: Column, run: Path, env: SwarmEnv, policy: TeamPolicy) -> Attack:
+    """A PPO attacker against this policy (red team, level 3); learned once."""
+    count = _befallen(cell, column)
+    folder = run / f"attacker-{count}-{column.attack}"
+    if not folder.exists():
+        config = cell.config
+        gym = SwarmEnv(config.scenario, config.robot, TEAMS, env.n_robots, seed=SEED + 1)
+        network, _ = learn(Goal(gym, policy, count, column.attack, SEED))
+        save_attacker(folder, network, gym, {"attack": "ppo", "steps": column.attack})
+        gym.close()
+    network, _ = load_attacker(folder, env)
+    return Learned("ppo", draw_attackers(SEED, env.n_envs, env.n_robots, count), network)
+
+
+def _alarmed(policy: TeamPolicy, share: float, stretch: int) -> TeamPolicy:
+    """A policy whose robots each distrust a teammate wrongly for a share of the time."""
+    ticks = 0
+
+    def act(seen: Observation, weights: Float) -> Float:
+        nonlocal ticks
+        rng = np.random.default_rng([SEED, 17, ticks // stretch])
+        ticks += 1
+        return policy(seen, np.where(rng.random(weights.shape) < share, 0.0, weights))
+
+    return act
+
+
+def _befallen(cell: Cell, column: Column) -> int:
+    return max(1, round(column.faulty * cell.config.robots * column.team))
+
+
 def faults_of(cell: Cell, column: Column) -> list[list[FaultSpec]]:
     """The fault plan of a look; the same for every arm and seed."""
     if column.fault is None:
@@ -82,7 +120,7 @@ def faults_of(cell: Cell, column: Column) -> list[list[FaultSpec]]:
     if column.robot is not None:
         at = (column.at or 0.0) * _length(cell)
         return [[FaultSpec(column.fault, column.robot, at)] for _ in range(cell.episodes)]
-    number = max(1, round(column.faulty * robots))
+    number = _befallen(cell, column)
     length = _length(cell)
     return random_faults(
         np.random.default_rng([SEED, 11]),

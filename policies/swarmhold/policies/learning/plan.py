@@ -41,6 +41,8 @@ class Column:
         fault: kind, or None.
         faulty: share of the team that it befalls, at least one robot.
         team: size of the team, times that of training.
+        alarms: share of the time in which a robot wrongly distrusts a teammate.
+        attack: steps that a PPO attacker learns against the policy; 0 for none.
         robot: the one that it befalls, instead of random ones.
         at: share of the episode after which it does; with `robot` only.
     """
@@ -49,6 +51,8 @@ class Column:
     fault: str | None = None
     faulty: float = 0.3
     team: int = 1
+    alarms: float = 0.0
+    attack: int = 0
     robot: int | None = None
     at: float | None = None
 

@@ -20,6 +20,8 @@ FAULTS = (
     Column("spoof", "spoof"),
 )
 DOUBLE = Column("N x 2", team=2)
+ADVERSARY = Column("adversary", faulty=0.1, attack=20_000)
+ALARMS = Column("5 % false alarms", alarms=0.05)
 BREAKS = Column("two break", "freeze", faulty=0.4)
 HUNT = (("multibroken", "crazyflie"),)
 FROM_NOTHING = {"warm_start": 0, "fault_schedule": "uniform", "regulariser": "none"}
@@ -50,8 +52,12 @@ HEADLINE = Table(
         Row("ours, oracle", "ours", "oracle", _NONE),
         Row("ours + MIR-F, supervisor", "ours", "supervisor", {"mir_lambda": 0.01}),
     ),
-    columns=(NOMINAL, *FAULTS, DOUBLE),
+    columns=(NOMINAL, *FAULTS, ADVERSARY, DOUBLE, ALARMS),
     metric="score",
+    options={
+        **{"teams": 12, "epochs": 2, "warm_start": 10, "iterations": 12},
+        "replay": {"critic_first": 4, "noise": 0.2, "anchor": 1.0},
+    },
 )
 
 TABLES: dict[str, Table] = {

@@ -91,14 +91,18 @@ class _Team:
         """Level 1; bait needs the network."""
         yield from lies(self.crew, self.seed)
         if self.actor is None:
-            self.tell("attention bait needs gradients of the policy: give a run folder; left out")
+            self.tell(
+                "bait is left out: it needs gradients; give the run folder of a health actor"
+            )
         else:
             yield Bait(self.crew, self.actor, self.seed)
 
     def gradient(self) -> Iterator[Attack]:
         """Level 2; needs the network and a scenario in torch."""
         if self.actor is None:
-            self.tell("level 2 needs gradients of the policy: give a run folder; left out")
+            self.tell(
+                "level 2 is left out: it needs gradients; give the run folder of a health actor"
+            )
             return
         try:
             check_twin(self.env)

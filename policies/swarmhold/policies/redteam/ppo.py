@@ -140,6 +140,7 @@ class Learner(Learned):
             valid=np.broadcast_to(self.robots, action.shape[:-1]),
             score=self._outcome.score,
             error=self._outcome.error,
+            success=self._outcome.success,
         )
 
 
