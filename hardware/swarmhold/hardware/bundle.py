@@ -20,6 +20,7 @@ import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
+from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 
@@ -29,6 +30,7 @@ SIZE_LIMIT = 64 * 2**20  # bytes per file
 GOLDEN_TOLERANCE = 1e-4  # other machines round otherwise; export's own bar is 1e-5
 INPUTS = ("self", "team", "health", "obstacles", "obstacle_mask")
 OUTPUTS = ("action", "attention")
+HIDDEN, HIDDEN_NEXT = "hidden", "hidden_next"  # of a policy with memory, (B, H) each
 
 
 class Manifest(BaseModel):
@@ -48,6 +50,7 @@ class Manifest(BaseModel):
     training: dict[str, Any]
     health: dict[str, Any]
     created: str
+    memory: MemoryRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,21 @@ class Bundle:
     def short_digest(self) -> int:
         """First eight bytes of the digest, as it travels in state messages."""
         return int(self.digest[:16], 16)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return graph_names(self.manifest.memory is not None)[0]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return graph_names(self.manifest.memory is not None)[1]
+
+
+def graph_names(remembers: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of a graph's inputs and outputs, with memory or without."""
+    return ((*INPUTS, HIDDEN), (*OUTPUTS, HIDDEN_NEXT)) if remembers else (INPUTS, OUTPUTS)
 
 
 def open_bundle(path: Path | str) -> Bundle:
@@ -100,8 +118,8 @@ def open_bundle(path: Path | str) -> Bundle:
                 "get a fresh copy or export again"
             )
     session = _load(contents["model.onnx"], path)
-    _check_graph(session, spec, path)
-    _replay(session, contents["golden.npz"], path)
+    _check_graph(session, spec, manifest.memory, path)
+    _replay(session, contents["golden.npz"], graph_names(manifest.memory is not None), path)
     try:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
@@ -137,7 +155,8 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    raw = (manifest.model_dump_json(indent=2) + "\n").encode()
+    left_out = {"memory"} if manifest.memory is None else None
+    raw = (manifest.model_dump_json(indent=2, exclude=left_out) + "\n").encode()
     (folder / "manifest.json").write_bytes(raw)
     return hashlib.sha256(raw).hexdigest()
 
@@ -243,18 +262,23 @@ def _load(model: bytes, path: Path) -> onnxruntime.InferenceSession:
         raise BundleError(f"{path}: model.onnx cannot be loaded ({reason})") from error
 
 
-def _check_graph(session: onnxruntime.InferenceSession, spec: PolicySpec, path: Path) -> None:
+def _check_graph(
+    session: onnxruntime.InferenceSession, spec: PolicySpec, memory: MemoryRule | None, path: Path
+) -> None:
     widths = {
         "self": spec.self_size,
         "team": spec.team_size,
         "obstacles": spec.obstacle_size,
     }
+    if memory is not None:
+        widths[HIDDEN] = memory.size
     inputs = {item.name: item.shape for item in session.get_inputs()}
     outputs = {item.name: item.shape for item in session.get_outputs()}
-    if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+    wanted = graph_names(memory is not None)
+    if set(inputs) != set(wanted[0]) or set(outputs) != set(wanted[1]):
         raise SpecMismatchError(
             f"{path}: graph has inputs {sorted(inputs)} and outputs {sorted(outputs)}, "
-            f"the contract has {sorted(INPUTS)} and {sorted(OUTPUTS)}"
+            f"the contract has {sorted(wanted[0])} and {sorted(wanted[1])}"
         )
     for name, width in widths.items():
         if inputs[name][-1] != width:
@@ -264,15 +288,20 @@ def _check_graph(session: onnxruntime.InferenceSession, spec: PolicySpec, path: 
             )
 
 
-def _replay(session: onnxruntime.InferenceSession, golden: bytes, path: Path) -> None:
+def _replay(
+    session: onnxruntime.InferenceSession,
+    golden: bytes,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    path: Path,
+) -> None:
     try:
         with np.load(io.BytesIO(golden), allow_pickle=False) as stored:
             vectors = {name: stored[name] for name in stored.files}
         cases = sorted({name.split("_", 1)[0] for name in vectors})
         worst = 0.0
         for case in cases:
-            feeds = {name: vectors[f"{case}_{name}"] for name in INPUTS}
-            for name, value in zip(OUTPUTS, session.run(OUTPUTS, feeds), strict=True):
+            feeds = {name: vectors[f"{case}_{name}"] for name in names[0]}
+            for name, value in zip(names[1], session.run(names[1], feeds), strict=True):
                 gap = np.abs(value - vectors[f"{case}_{name}"]).max()
                 worst = float(np.maximum(worst, gap))  # keeps a NaN, max() would not
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:

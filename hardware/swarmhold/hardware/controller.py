@@ -9,6 +9,7 @@ import numpy as np
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.memory import Memory
 from swarmhold.hardware.messages import (
     EVERYBODY,
     Command,
@@ -109,6 +110,7 @@ class RobotController:
         self._applied: Float = np.zeros(spec.action_size)
         self._decided_at = -np.inf
         self._attention: tuple[float, ...] = ()
+        self._memory = Memory(policy.bundle.manifest.memory)
         self._ticks = self._missed = self._seq = 0
         self._last_tick = self._alone_since = np.nan
         self._mode = Mode.ACTIVE
@@ -135,6 +137,10 @@ class RobotController:
         """Whether every teammate has been heard at least once."""
         return bool(np.isfinite(self._beliefs.age(now)[self._others]).all())
 
+    def on_activate(self) -> None:
+        """Begin to act, or begin again: what was remembered is of another time."""
+        self._memory.forget()
+
     def on_estop(self) -> None:
         """Latch the stop; only a restart releases it."""
         self._estopped = True
@@ -160,6 +166,8 @@ class RobotController:
             inference = step.inference_s
         self._ticks += 1
         mode = self._mode_now(weights, now)
+        if mode is not Mode.ACTIVE:
+            self._memory.forget()
         setpoint, limits = self._filter(frame, mode, now)
         self._applied = setpoint / np.asarray(self._spec.action_bound)
         self._seq += 1
@@ -215,7 +223,8 @@ class RobotController:
     def _decide(self, frame: SensorFrame, weights: Float, now: float) -> PolicyStep:
         seen, robot = self._observe(frame, now), self._config.robot
         kept = self._budget.limit(seen, weights[self._others], robot, self._ticks)
-        step = self._policy.act(seen, kept)
+        step = self._policy.act(seen, kept, self._memory.recall(now))
+        self._memory.keep(step.hidden, now)
         if step.finite:
             self._action, self._decided_at = step.action, now
         shares = np.zeros(self._config.team_size)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarmhold.hardware.bundle import OUTPUTS, Bundle
+from swarmhold.hardware.bundle import HIDDEN, Bundle
 from swarmhold.hardware.entity_budget import Entities, EntityBudget
-from swarmhold.hardware.types import Float, Observation
+from swarmhold.hardware.types import Bool, Float, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,15 @@ class PolicyStep:
         attention: (..., M + 1); the last share is the null token's.
         inference_s: s spent in the runtime.
         finite: whether all outputs are finite; if not, the action is zero.
+        hidden: (..., H) what to give to the next decision; None: start from zero, which is for
+            policies without memory, and for outputs that are not finite.
     """
 
     action: Float
     attention: Float
     inference_s: float
     finite: bool
+    hidden: Float | None = None
 
 
 class OnnxPolicy:
@@ -36,24 +39,36 @@ class OnnxPolicy:
         """Wrap the session of an opened bundle."""
         self.bundle = bundle
         self._bound = np.asarray(bundle.spec.action_bound, np.float32)
+        rule = bundle.manifest.memory
+        self._memory = 0 if rule is None else rule.size
 
-    def act(self, observation: Observation, health: Float) -> PolicyStep:
+    def act(
+        self, observation: Observation, health: Float, hidden: Float | None = None
+    ) -> PolicyStep:
         """Decide.
 
         Args:
             observation: (...) tokens.
             health: (..., M) attention weights.
+            hidden: (..., H) from the decision before; None: start from zero.
         """
         lead = observation.self_token.shape[:-1]
         mates = max(health.shape[-1], 1)
         feeds = observation.graph_inputs(health)
+        if self._memory:
+            past = np.zeros((*lead, self._memory)) if hidden is None else hidden
+            feeds[HIDDEN] = np.asarray(past, np.float32).reshape(-1, self._memory)
         started = time.perf_counter()
-        action, attention = self.bundle.session.run(OUTPUTS, feeds)
+        action, attention, *after = self.bundle.session.run(self.bundle.outputs, feeds)
         spent = time.perf_counter() - started
-        finite = bool(np.isfinite(action).all() and np.isfinite(attention).all())
+        finite = all(bool(np.isfinite(output).all()) for output in (action, attention, *after))
         action = np.clip(action, -self._bound, self._bound) if finite else np.zeros_like(action)
         return PolicyStep(
-            action.reshape(*lead, -1), attention.reshape(*lead, mates + 1), spent, finite
+            action.reshape(*lead, -1),
+            attention.reshape(*lead, mates + 1),
+            spent,
+            finite,
+            after[0].reshape(*lead, -1) if after and finite else None,
         )
 
     def entity_budget(self, mode: Entities) -> EntityBudget:
@@ -66,3 +81,29 @@ class OnnxPolicy:
         if low <= robots <= high:
             return None
         return f"{robots} robots: the policy was trained with teams of {low} to {high}"
+
+
+class OnnxTeam:
+    """A bundle's policy for all robots of all teams at once; remembers from call to call."""
+
+    def __init__(self, policy: OnnxPolicy) -> None:
+        """Args: what decides."""
+        self._policy = policy
+        self._hidden: Float | None = None
+
+    def __call__(self, seen: Observation, weights: Float) -> Float:
+        """Set-points (..., Da) in physical units for weights (..., M)."""
+        step = self._policy.act(seen, weights, self._hidden)
+        self._hidden = step.hidden
+        return step.action
+
+    def reset(self, robots: Bool | None = None) -> None:
+        """Start from zero.
+
+        Args:
+            robots: (...) those that do; None: all.
+        """
+        if robots is None:
+            self._hidden = None
+        elif self._hidden is not None:
+            self._hidden = np.where(robots[..., None], 0.0, self._hidden)

@@ -126,6 +126,8 @@ class PolicyNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to act on sensor frames."""
         self._active = True
+        if self._controller is not None:
+            self._controller.on_activate()
         say("ready", robot=self._robot)
         return super().on_activate(state)
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.memory import restart
 from swarmhold.hardware.observe import observe
-from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Float, Kinematics, Observation, teammate_index
 from swarmhold.sim.ground.engine import ANGULAR_GAIN, LINEAR_GAIN, TICK
@@ -111,8 +112,7 @@ def bundle_policy(path: Path) -> Policy:
     """
     bundle = open_bundle(path)
     check_robot(bundle.manifest.robot)
-    onnx = OnnxPolicy(bundle)
-    return lambda seen, weights: onnx.act(seen, weights).action
+    return OnnxTeam(OnnxPolicy(bundle))
 
 
 def check_robot(robot: str) -> None:
@@ -163,6 +163,7 @@ def _episode(env: JaxRobotariumEnv, policy: Policy) -> dict[str, float]:
     """Means over one batch of episodes, which all end together."""
     bound = np.asarray(policy_spec(ROBOT).action_bound)
     env.reset()
+    restart(policy)
     tokens, goals = Tokens(env.seconds), env.landmarks
     action = np.zeros((env.n_envs, env.n_robots, 2))
     weights = np.ones((env.n_envs, env.n_robots, env.n_robots - 1))
