@@ -47,8 +47,9 @@ def lines(run: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("trunk", ["separate", "shared"])
-def test_resumed_run_is_identical(tmp_path: Path, trunk: str) -> None:
-    config = TINY.model_copy(update={"trunk": trunk})
+@pytest.mark.parametrize("recurrent", [0, 8])
+def test_resumed_run_is_identical(tmp_path: Path, trunk: str, recurrent: int) -> None:
+    config = TINY.model_copy(update={"trunk": trunk, "recurrent": recurrent})
     whole = run_with_stops(tmp_path / "whole", [], config)
     parts = run_with_stops(tmp_path / "parts", [1, 3], config)  # once in each phase
     one, two = (load_file(run / "checkpoint.safetensors") for run in (whole, parts))

@@ -52,9 +52,11 @@ class Actor(nn.Module):
         width: of all tokens.
         feature_size: values that the head sees.
         leaves_out: whether a token of weight 0 is as good as absent, so that it need not be there.
+        memory: values of the hidden state; 0 for a policy that remembers nothing.
     """
 
     leaves_out = False
+    memory = 0
 
     def __init__(self, spec: PolicySpec, width: int, feature_size: int) -> None:
         """Build what all actors share.

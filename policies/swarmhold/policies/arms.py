@@ -10,6 +10,7 @@ from swarmhold.policies.actor import Actor
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.baselines import AacftActor, FtAttentionActor, MlpActor
 from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.recurrent import RecurrentActor
 from swarmhold.sim.env import SwarmEnv
 
 Arm = Literal[
@@ -43,6 +44,8 @@ def make_actor(config: TrainConfig) -> Actor:
         return AacftActor(spec, config.width, config.told)
     if config.actor == "ft-attn":
         return FtAttentionActor(spec, config.width, config.heads)
+    if config.recurrent:
+        return RecurrentActor(spec, config.recurrent, config.width, config.heads)
     return HealthAttentionActor(spec, config.width, config.heads)
 
 

@@ -70,15 +70,16 @@ class HealthAttentionActor(Actor):
 
     leaves_out = True
 
-    def __init__(self, spec: PolicySpec, width: int = 64, heads: int = 4) -> None:
+    def __init__(self, spec: PolicySpec, width: int = 64, heads: int = 4, beside: int = 0) -> None:
         """Build the network for a contract.
 
         Args:
             spec: token layouts and action bounds.
             width: width of all tokens.
             heads: attention heads.
+            beside: values that the head sees beside the features.
         """
-        super().__init__(spec, width, 3 * width + 2)
+        super().__init__(spec, width, 3 * width + 2 + beside)
         self.heads = heads
         self.encode_self = encoder(spec.self_size + 2, width)
         self.encode_team = encoder(spec.team_size + 3, width)
@@ -91,7 +92,7 @@ class HealthAttentionActor(Actor):
         self.make_head(spec)
 
     def features(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """What the head sees, (B, 3 width + 2), and the attention (B, M + 1)."""
+        """What attention finds, (B, 3 width + 2), and the attention itself (B, M + 1)."""
         z = self.encode_self(tokens.own)
         mates = self.encode_team(tokens.team)
         marks = self.encode_obstacle(tokens.marks)

@@ -25,7 +25,7 @@ from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.entity_budget import Entities, EntityBudget
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
-from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.arms import ARMS, Arm
 from swarmhold.policies.attention import HealthAttentionActor
@@ -327,7 +327,7 @@ def _subject(args: EvaluateArgs) -> Subject:
         policy, made = OnnxPolicy(bundle), bundle.manifest
 
         def act(env: SwarmEnv) -> TeamPolicy:
-            return lambda seen, weights: policy.act(seen, weights).action
+            return OnnxTeam(policy)
 
         most = made.team_sizes_trained[1]
         found = Subject(made.scenario, made.robot, most, act, bundle.health)

@@ -57,6 +57,8 @@ class TrainConfig(BaseModel):
     """MAPPO (on-policy), or MADDPG with deterministic set-points (off-policy)."""
     actor: Literal["health", "mlp", "aacft", "ft-attn"] = "health"
     """Network that acts: attention weighted by health, or one to compare with."""
+    recurrent: int = Field(0, ge=0, le=1024)
+    """Values of the hidden state that the actor remembers between decisions; 0: no memory."""
     told: bool = True
     """Whether the actors to compare with see the health weight as a flag."""
     critic: Literal["mlp", "attention"] = "attention"
@@ -127,6 +129,13 @@ class TrainConfig(BaseModel):
                 f"regulariser mir-f needs the health actor, not {self.actor}: only that one has a "
                 "policy that hears nobody; choose none, mir3 or deviation"
             )
+        if self.recurrent and (self.actor, self.algorithm) != ("health", "mappo"):
+            raise ValueError(
+                f"recurrent needs actor health and algorithm mappo, not {self.actor} and "
+                f"{self.algorithm}; set it to 0 for a policy without memory"
+            )
+        if self.recurrent and self.compile:
+            raise ValueError("compile is for policies without memory; set it or recurrent off")
         if self.algorithm == "mappo" and self.adversary_step > 0:
             raise ValueError("adversary_step belongs to algorithm maddpg; set it to 0")
         return self

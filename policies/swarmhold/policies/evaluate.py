@@ -15,8 +15,9 @@ import torch
 
 from swarmhold.hardware.entity_budget import EntityBudget
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
-from swarmhold.hardware.types import Float, Observation
+from swarmhold.hardware.types import Bool, Float, Observation
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.health_loop import HealthLoop
 from swarmhold.policies.randomise import exists_for_others
@@ -31,24 +32,51 @@ TAIL = 50  # steps at the end of an episode over which score and error are avera
 
 
 class TeamPolicy(Protocol):
-    """Anything that acts for every robot of every team."""
+    """Anything that acts for every robot of every team.
+
+    One that remembers is a `swarmhold.hardware.memory.Remembers` too, and whoever plays episodes
+    lets it `restart` at their start.
+    """
 
     def __call__(self, seen: Observation, weights: Float) -> Float:
         """Set-points (E, N, Da) in physical units."""
 
 
-def torch_policy(actor: Actor) -> TeamPolicy:
-    """A trained actor, acting deterministically."""
+class TorchTeam:
+    """A trained actor, acting deterministically; remembers from call to call if it can."""
 
-    def act(seen: Observation, weights: Float) -> Float:
+    def __init__(self, actor: Actor) -> None:
+        """Args: what decides."""
+        self._actor = actor
+        self._hidden = torch.zeros(0)
+
+    def __call__(self, seen: Observation, weights: Float) -> Float:
+        """See `TeamPolicy`."""
         inputs = seen.graph_inputs(weights)
+        given = [torch.from_numpy(inputs[key]) for key in ACTOR_KEYS]
+        if self._actor.memory:
+            if not len(self._hidden):
+                self._hidden = torch.zeros(len(given[0]), self._actor.memory)
+            given.append(self._hidden)
         with torch.no_grad():
-            action, _ = actor(*(torch.from_numpy(inputs[key]) for key in ACTOR_KEYS))
+            action, _, *after = self._actor(*given)
+        self._hidden = after[0] if after else self._hidden
         lead = seen.self_token.shape[:-1]
         out: Float = action.numpy().reshape(*lead, -1)
         return out
 
-    return act
+    def reset(self, robots: Bool | None = None) -> None:
+        """See `swarmhold.hardware.memory.Remembers`."""
+        if robots is None:
+            self._hidden = torch.zeros(0)
+        elif len(self._hidden):
+            kept = torch.from_numpy(~robots).flatten()[:, None]
+            self._hidden = torch.where(kept, self._hidden, 0.0)
+
+
+def torch_policy(actor: Actor) -> TeamPolicy:
+    """A trained actor, acting deterministically."""
+    return TorchTeam(actor)
 
 
 def heuristic_policy(env: SwarmEnv) -> TeamPolicy:
@@ -106,6 +134,7 @@ def run_episodes(
     env.faults.hijacked = attack.robots
     faults = [[*plan, *more] for plan, more in zip(faults, attack.faults, strict=True)]
     step = env.reset(faults=faults, episode=episode, team_sizes=team_sizes)
+    restart(policy)
     loop = HealthLoop(settings, env.n_envs, env.n_robots)
     total = np.zeros(env.n_envs)
     alarms = np.zeros(env.n_envs)
@@ -121,6 +150,7 @@ def run_episodes(
             weights = loop.step(env.evidence(), float(step.time_s.max())) * exists
             alarms += loop.false_alarms(weights + ~exists, step.truth.healthy)
             seconds += step.truth.healthy.sum(axis=1) / env.spec.rate_hz
+        restart(policy, ~step.truth.healthy)  # out of work, and back: a reboot
         if budget is not None:
             robots = np.arange(env.n_robots)
             weights = budget.limit(step.observation, weights, robots, len(tail))
@@ -260,6 +290,7 @@ def calibrate_mismatch(env: SwarmEnv, policy: TeamPolicy, margin: float = 2.0) -
         a robot.
     """
     step = env.reset(episode=0)
+    restart(policy)
     worst = 0.0
     while not step.done.all():
         seen = env.evidence()

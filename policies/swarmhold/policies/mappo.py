@@ -17,6 +17,7 @@ from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic, SharedCritic
 from swarmhold.policies.forward import policy_means
+from swarmhold.policies.recurrent import recurrent_means
 from swarmhold.policies.rollout import CRITIC_KEYS, Batch
 from swarmhold.policies.samples import Chunk, Samples, insight, samples_of
 
@@ -131,7 +132,7 @@ def update(
         Mean losses for the log.
     """
     learn = gradients_of(config, actor, critic, scale, batch, std, mir_lambda, mode)
-    per_step = max(1, config.minibatch // batch.valid.shape[-1])
+    per_step = max(1, config.minibatch // learn.samples.numbers.shape[1])
     sums: dict[str, float] = {}
     count = 0
     for _ in range(config.epochs):
@@ -204,7 +205,7 @@ class Gradients:
 
     @property
     def pairs(self) -> int:
-        """Number of (time, team) pairs."""
+        """Number of (time, team) pairs; with memory, of sequences of a team."""
         return len(self.samples.numbers)
 
     def __call__(self, pairs: np.ndarray) -> dict[str, float]:
@@ -213,14 +214,15 @@ class Gradients:
         rows = numbers[numbers >= 0]
         sums = dict.fromkeys(("surrogate", "value_loss", "mir", "ratio_spread"), 0.0)
         if isinstance(self.critic, Critic):
-            inputs = [part[torch.from_numpy(pairs)] for part in self.samples.critic]
+            picked = torch.from_numpy(pairs)
+            inputs = [part[picked].flatten(0, 1) for part in self.samples.critic]
             with torch.autocast("cpu", torch.bfloat16, enabled=self.mode.bf16):
                 guess = self.critic(*inputs).float()
-            guess = guess[torch.from_numpy(numbers >= 0)]
+            guess = guess.reshape(numbers.shape)[torch.from_numpy(numbers >= 0)]
             fit = nn.functional.huber_loss(guess, self.target[torch.from_numpy(rows)])
             (0.5 * fit).backward()
             sums["value_loss"] = float(fit.detach())
-        for chunk in self.samples.chunks(rows, trim=not self.mode.compiled):
+        for chunk in self.samples.pieces(numbers, trim=not self.mode.compiled):
             for name, figure in self._piece(chunk).items():
                 sums[name] += figure
         return sums
@@ -228,8 +230,12 @@ class Gradients:
     def _piece(self, chunk: Chunk) -> dict[str, float]:
         """Gradients of one chunk, as its share of the minibatch."""
         means = _compiled() if self.mode.compiled else policy_means
+        asked = (self.actor, chunk.tokens, self.mir_lambda > 0.0)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.mode.bf16):
-            features, mean, alone = means(self.actor, chunk.tokens, self.mir_lambda > 0.0)
+            if chunk.past is None:
+                features, mean, alone = means(*asked)
+            else:
+                features, mean, alone, _ = recurrent_means(*asked, chunk.past)
             if isinstance(self.critic, SharedCritic):
                 guess = self.critic(features, self.samples.insight[chunk.rows]).float()
         gain, clip = self.gain[chunk.rows], self.config.clip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from swarmhold.policies.randomise import (
     exists_for_others,
     received_weight,
 )
+from swarmhold.policies.recurrent import RecurrentActor, at_once, recurrent_means
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.noise import Keys, mix, normal, uniform
 from swarmhold.sim.step import Step
@@ -45,6 +46,7 @@ class Batch:
         score: (E) at the end.
         error: (E) m, at the end.
         success: (E) whether the task counts as done at the end.
+        hidden: (T, E, N, H) hidden states before the decisions; empty without memory.
     """
 
     actor: dict[str, np.ndarray]
@@ -58,6 +60,7 @@ class Batch:
     score: np.ndarray
     error: np.ndarray
     success: np.ndarray
+    hidden: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +130,34 @@ def block_of(robots: int) -> int:
     return 1 << max(0, (ROWS // robots).bit_length() - 1)
 
 
-def means(actor: Actor, inputs: dict[str, Tensor], teams: int) -> tuple[Float, Float]:
-    """(E, N, F) features and (E, N, Da) normalised means, a block at a time."""
-    rows = len(inputs["self"]) // teams
+def means(actor: Actor, inputs: dict[str, Tensor], hidden: Float) -> tuple[Float, Float, Float]:
+    """What the actor makes of a step, a block of teams at a time.
+
+    Args:
+        actor: policy.
+        inputs: of E N robots.
+        hidden: (E, N, H) before the decision; H is 0 for a policy without memory.
+
+    Returns:
+        Features (E, N, F), normalised means (E, N, Da), and hidden states for the next decision.
+    """
+    teams, rows = hidden.shape[:2]
     size = rows * block_of(rows)
-    features, out = [], []
+    past = torch.from_numpy(hidden).flatten(0, 1)
+    found: list[tuple[Tensor, ...]] = []
     with torch.no_grad():
-        for start in range(0, teams * rows, size):
-            piece = (inputs[key][start : start + size] for key in ACTOR_KEYS)
-            seen, mean, _ = policy_means(actor, actor.prepare(*piece), alone=False)
-            features.append(seen.numpy())
-            out.append(mean.numpy())
-    shape = (teams, rows, -1)
-    return np.concatenate(features).reshape(shape), np.concatenate(out).reshape(shape)
+        for start in range(0, len(past), size):
+            some = slice(start, start + size)
+            tokens = actor.prepare(*(inputs[key][some] for key in ACTOR_KEYS))
+            if isinstance(actor, RecurrentActor):
+                out = recurrent_means(actor, tokens, False, at_once(past[some]))
+                found.append((out.features, out.mean, out.hidden))
+            else:
+                seen, mean, _ = policy_means(actor, tokens, alone=False)
+                found.append((seen, mean, past[some]))
+    whole = [np.concatenate([part.numpy() for part in parts]) for parts in zip(*found, strict=True)]
+    features, mean, after = (x.reshape(teams, rows, x.shape[-1]) for x in whole)
+    return features, mean, after
 
 
 def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
@@ -158,6 +176,7 @@ def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
     randomiser = WeightRandomiser(mix(task.keys, SUPERVISION), drawn.kinds, env.n_robots)
     shape = (env.n_envs, env.n_robots)
     bound = np.asarray(env.spec.action_bound)
+    hidden = np.zeros((*shape, actor.memory), np.float32)
     rows: Rows = {}
 
     def keep(name: str, value: np.ndarray) -> None:
@@ -173,7 +192,8 @@ def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
         if last and not task.features:
             break
         inputs = actor_inputs(step, weights)
-        seen, mean = means(actor, inputs, env.n_envs)
+        hidden = hidden * step.truth.healthy[..., None]  # out of work, and back: a reboot
+        seen, mean, after = means(actor, inputs, hidden)
         if task.features:
             keep("features", seen)
         if last:
@@ -183,6 +203,9 @@ def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
             trusted = np.minimum(weights, step.teammate_health)
             wish = env.scenario.heuristic(env.spec, step.observation, trusted) / bound
         action = task.explore.act(mix(task.keys, 0, len(rows["present"])), mean, wish)
+        if actor.memory:
+            keep("hidden", hidden)
+        hidden = after
         keep("valid", step.truth.healthy)
         for key in ACTOR_KEYS:
             keep(key, inputs[key].numpy().reshape(*shape, *inputs[key].shape[1:]))
@@ -210,4 +233,5 @@ def batch_of(stacked: dict[str, np.ndarray]) -> Batch:
         score=stacked["score"][0],
         error=stacked["error"][0],
         success=stacked["success"][0],
+        hidden=stacked.get("hidden", np.empty(0, np.float32)),
     )

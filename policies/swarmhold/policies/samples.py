@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from swarmhold.policies.actor import MASKED, Actor, Tokens
+from swarmhold.policies.recurrent import Past
 from swarmhold.policies.rollout import ACTOR_KEYS, CRITIC_KEYS, Batch
+from swarmhold.policies.sequences import LENGTH, cut, past_of
 
 CHUNK = 2048  # most rows that go through the network at once
 ROUND = 256
@@ -23,11 +25,13 @@ class Chunk(NamedTuple):
         rows: (C) their numbers.
         share: (C) of the mean over the minibatch; 0 where a row only fills up.
         tokens: their inputs.
+        past: their hidden states, if they are sequences, one decision after the other.
     """
 
     rows: Tensor
     share: Tensor
     tokens: Tokens
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,12 @@ class Samples:
         marks: (rows) landmarks and bodies that exist.
         action: (rows, Da) normalised.
         mean: (rows, Da) policy mean at collection.
-        numbers: (T E, N) row of a robot, -1 where it does not act.
-        critic: inputs of the critic, each (T E, ...).
+        numbers: (S, L N) rows of a team's robots in L decisions, -1 where one does not act; L is
+            1 for a policy without memory, and S counts the sequences in all episodes.
+        critic: inputs of the critic, each (S, L, ...).
         insight: (rows, I) what the critic on the shared trunk sees beside the features.
+        length: L.
+        hidden: (rows, H) hidden states before the decisions; H is 0 without memory.
     """
 
     tokens: Tokens
@@ -53,6 +60,39 @@ class Samples:
     numbers: np.ndarray
     critic: list[Tensor]
     insight: Tensor
+    length: int
+    hidden: Tensor
+
+    def pieces(self, numbers: np.ndarray, trim: bool = True) -> list[Chunk]:
+        """A minibatch, some of `numbers`, in pieces: sequences for a policy with memory."""
+        if self.hidden.shape[1]:
+            return self.sequences(numbers)
+        return self.chunks(numbers[numbers >= 0], trim)
+
+    def sequences(self, numbers: np.ndarray) -> list[Chunk]:
+        """As `chunks`, but each robot's decisions stay together; rows as `recurrent_means` asks."""
+        lines = numbers.reshape(len(numbers), self.length, -1).swapaxes(0, 1)
+        lines = lines.reshape(self.length, -1)
+        lines = lines[:, (lines >= 0).any(axis=0)]
+        count = max((lines >= 0).sum(), 1)
+        mates, marks = (
+            np.where(lines >= 0, n[np.maximum(lines, 0)], 0).max(axis=0)
+            for n in (self.mates, self.marks)
+        )
+        order = np.lexsort((mates, marks))
+        pieces = np.array_split(order, -(-lines.size // CHUNK)) if len(order) else []
+        whole = max(1, ROUND // self.length)
+        size = -(-max(map(len, pieces), default=0) // whole) * whole
+        out = []
+        for piece in pieces:
+            some = np.full((self.length, size), -1)
+            some[:, : len(piece)] = lines[:, piece]
+            rows = torch.from_numpy(np.maximum(some, 0).ravel())
+            share = torch.from_numpy(((some >= 0).ravel() / count).astype(np.float32))
+            most = (max(1, int(n[piece].max())) for n in (mates, marks))
+            tokens = _pick(self.tokens, rows, *most)
+            out.append(Chunk(rows, share, tokens, past_of(some, self.hidden)))
+        return out
 
     def chunks(self, rows: np.ndarray, trim: bool = True) -> list[Chunk]:
         """Rows in pieces, alike ones together, without columns that no row needs.
@@ -101,16 +141,19 @@ def samples_of(actor: Actor, batch: Batch) -> Samples:
     team, team_bias, mates = arrange(tokens.team, tokens.team_bias)
     marks, mark_bias, spots = arrange(tokens.marks, tokens.mark_bias)
     flat = valid.reshape(-1, valid.shape[-1])
-    numbers = np.where(flat, np.cumsum(flat).reshape(flat.shape) - 1, -1)
+    numbers = np.where(flat, np.cumsum(flat).reshape(flat.shape) - 1, -1).reshape(valid.shape)
+    length = LENGTH if actor.memory else 1
     return Samples(
         tokens=tokens._replace(team=team, team_bias=team_bias, marks=marks, mark_bias=mark_bias),
         mates=mates,
         marks=spots,
         action=torch.from_numpy(batch.action[valid]),
         mean=torch.from_numpy(batch.mean[valid]),
-        numbers=numbers,
-        critic=[torch.from_numpy(batch.critic[k][:-1]).flatten(0, 1) for k in CRITIC_KEYS],
+        numbers=cut(numbers, length, fill=-1).reshape(-1, length * valid.shape[-1]),
+        critic=[torch.from_numpy(cut(batch.critic[k][:-1], length)) for k in CRITIC_KEYS],
         insight=torch.from_numpy(insight(batch.critic)[:-1][valid]),
+        length=length,
+        hidden=torch.from_numpy(batch.hidden[valid] if actor.memory else np.zeros((0, 0))),
     )
 
 
