@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from swarmhold.hardware.bundle import INPUTS, OUTPUTS, Bundle, open_bundle
+from swarmhold.hardware.bundle import HIDDEN, Bundle, open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet import campaign
@@ -99,11 +99,13 @@ def time_team(bundle: Bundle, robots: int, repeats: int) -> dict[str, Any]:
         "obstacles": rng.normal(size=(1, robots + 4, spec.obstacle_size)),
         "obstacle_mask": np.ones((1, robots + 4)),
     }
-    feeds = {name: feeds[name].astype(np.float32) for name in INPUTS}
+    if bundle.manifest.memory is not None:
+        feeds[HIDDEN] = rng.uniform(-1.0, 1.0, (1, bundle.manifest.memory.size))
+    feeds = {name: feeds[name].astype(np.float32) for name in bundle.inputs}
     spent = np.zeros(repeats)
     for index in range(-(repeats // 10), repeats):
         started = time.perf_counter()
-        bundle.session.run(OUTPUTS, feeds)
+        bundle.session.run(bundle.outputs, feeds)
         if index >= 0:
             spent[index] = time.perf_counter() - started
     p50, p90, p99 = np.percentile(spent, [50, 90, 99])

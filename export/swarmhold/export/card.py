@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swarmhold.export.parity import Parity
+from swarmhold.hardware.memory import RESET
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.policies.config import TrainConfig
 
@@ -41,6 +42,7 @@ def model_card(
         f"- Export: {parity.cases} inferences over teams of 2 to 50 agree with the trained "
         f"network within {parity.worst:.1e}.",
         f"- Cross-check threshold, calibrated on fault-free PyBullet episodes: {mismatch_m:.3f} m.",
+        *_memory(config),
         "",
         "## Limits",
         "",
@@ -51,6 +53,16 @@ def model_card(
     if table is not None:
         lines += ["", "## Results", "", *_results(table)]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _memory(config: TrainConfig) -> list[str]:
+    """What to know of a policy that remembers."""
+    if not config.recurrent:
+        return []
+    return [
+        f"- Remembers {config.recurrent} values from one decision to the next: {RESET}. What a "
+        "teammate said before it was masked may stay in them.",
+    ]
 
 
 def _results(table: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import warnings
 import onnx
 import torch
 
-from swarmhold.hardware.bundle import INPUTS, OUTPUTS
+from swarmhold.hardware.bundle import HIDDEN, HIDDEN_NEXT, graph_names
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.policies.actor import Actor
 
@@ -25,13 +25,14 @@ def to_onnx(actor: Actor, spec: PolicySpec) -> bytes:
     Returns:
         The model, checked, without external data.
     """
-    example = (
+    inputs, outputs = graph_names(actor.memory > 0)
+    example = [
         torch.zeros(2, spec.self_size),
         torch.zeros(2, 3, spec.team_size),
         torch.ones(2, 3),
         torch.zeros(2, 4, spec.obstacle_size),
         torch.ones(2, 4),
-    )
+    ]
     axes: dict[str, dict[int, str]] = {
         "self": {0: "B"},
         "team": {0: "B", 1: "M"},
@@ -41,18 +42,21 @@ def to_onnx(actor: Actor, spec: PolicySpec) -> bytes:
         "action": {0: "B"},
         "attention": {0: "B", 1: "M1"},
     }
+    if actor.memory:
+        example.append(torch.zeros(2, actor.memory))
+        axes |= {HIDDEN: {0: "B"}, HIDDEN_NEXT: {0: "B"}}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter is announced to go; it is 20 times faster and its graphs smaller.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             actor.eval(),
-            example,
+            tuple(example),
             buffer,
             dynamo=False,
             opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
+            input_names=list(inputs),
+            output_names=list(outputs),
             dynamic_axes=axes,
         )
     model = onnx.load_from_string(buffer.getvalue())

@@ -15,11 +15,14 @@ from swarmhold.export.graph import to_onnx
 from swarmhold.export.parity import TOLERANCE, Parity, compare, golden
 from swarmhold.hardware.bundle import seal_bundle
 from swarmhold.hardware.errors import BundleError
+from swarmhold.hardware.memory import MemoryRule, restart
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Observation
 from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.evaluate import TeamPolicy, calibrated, torch_policy
 from swarmhold.sim.env import SwarmEnv
+
+GAP = 5  # decisions; training never misses one, so a memory with a hole is not to be trusted
 
 
 def export_run(run: Path, out: Path, table: dict[str, Any] | None = None) -> tuple[str, Parity]:
@@ -65,7 +68,10 @@ def export_run(run: Path, out: Path, table: dict[str, Any] | None = None) -> tup
         },
         "health": settings.to_dict(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "memory": None,
     }
+    if actor.memory:
+        fields["memory"] = MemoryRule(size=actor.memory, gap_s=GAP / spec.rate_hz)
     files = {
         "model.onnx": model,
         "golden.npz": golden(model, recorded),
@@ -78,6 +84,7 @@ def export_run(run: Path, out: Path, table: dict[str, Any] | None = None) -> tup
 def record(env: SwarmEnv, policy: TeamPolicy, every: int = 5) -> Observation:
     """Observations of one episode per team, every few steps, stacked along a new first axis."""
     step = env.reset(episode=0)
+    restart(policy)
     rows: list[Observation] = []
     count = 0
     while not step.done.all():
