@@ -248,7 +248,7 @@ def test_mappo_learns_what_was_seen_once() -> None:
     learner, rng, std = make_learner(config), np.random.default_rng(0), 0.25
     learner.optimiser.param_groups[0]["lr"] = 5e-3
     scale = ValueScale()
-    for _ in range(16):
+    for _ in range(20):
         update(
             config, learner.actor, learner.critic, learner.optimiser, scale,
             cued(learner.actor, rng, std), std, 0.0, rng,

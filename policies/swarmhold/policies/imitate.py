@@ -4,8 +4,9 @@ The heuristic acts on the same observation and weights as the policy, so nothing
 out of the policy's reach. Early iterations let it drive, later ones label what the policy does.
 
 A policy with memory learns from sequences that start from stored hidden states. Data is kept
-while the policy changes, so that these states are out of date; the first decisions of a sequence
-only bring them up to date and are not judged (burn-in, R2D2, Kapturowski et al., ICLR 2019).
+while the policy changes, so that these states get out of date. Hence it is kept for fewer
+iterations, and the first decisions of a sequence only bring the state up to date and are not
+judged (burn-in, R2D2, Kapturowski et al., ICLR 2019).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from swarmhold.policies.workers import Rollouts
 from swarmhold.sim.noise import mix
 
 KEEP = 8  # iterations whose data is trained on
+KEEP_STATES = 3  # the same for a policy with memory
 ENVS = 12  # teams per iteration
 STEPS = 120  # gradient steps per iteration
 ROWS = 1024  # decisions of a gradient step
@@ -73,7 +75,8 @@ def imitate(
     keys = mix(config.seed, 1, iteration, np.arange(ENVS))
     task = Task(iteration, keys, drawn, Blend(follow, STRAY), label=True)
     batch = rollouts.collect(actor, task)
-    memory.recent = [*memory.recent[-KEEP + 1 :], rows_of(batch)]
+    keep = KEEP_STATES if actor.memory else KEEP
+    memory.recent = [*memory.recent[-keep + 1 :], rows_of(batch)]
     loss = regress(config, actor, optimiser, memory, rng, iteration)
     return {
         "return": float(batch.reward.sum(axis=0).mean()),

@@ -1,10 +1,9 @@
 """The health-weighted actor with a memory: a GRU between what attention finds and the head.
 
-The head sees both, so that the policy is never worse off than one without memory; the GRU only
-adds what the present does not tell. Learning follows MAPPO (arXiv 2103.01955, appendix):
-truncated back-propagation through sequences of ten decisions, each from the hidden state that
-was stored when the decision was made. On-policy data is a few gradient steps old, so that these
-states still fit; for older data see `imitate.py`.
+The head sees both, so that the memory only has to add what the present does not tell. Learning
+follows MAPPO (arXiv 2103.01955, appendix): truncated back-propagation through sequences of ten
+decisions, each from the hidden state that was stored when the decision was made. On-policy data
+is a few gradient steps old, so that these states still fit; for older data see `imitate.py`.
 
 Health weights act on what the memory hears now. What a teammate has said before it was masked
 stays in the hidden state until the GRU lets go of it.
