@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.policies.cli import evaluate_main, train_main
 from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.evaluate_cli import main as evaluate_main
+from swarmhold.policies.train_cli import main as train_main
 from swarmhold.sim.jaxrobotarium import policy as abroad
 
 SWARMHOLD = "import sys; from swarmhold.hardware.cli.main import main; sys.exit(main())"

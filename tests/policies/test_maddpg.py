@@ -14,11 +14,11 @@ from tests.policies.test_resume import lines, stop_after
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies import imitate
 from swarmhold.policies.arms import ARMS
-from swarmhold.policies.cli import train_main
 from swarmhold.policies.config import ReplayConfig, TrainConfig
 from swarmhold.policies.maddpg import Step, make_critic, make_targets
 from swarmhold.policies.replay import Replay
 from swarmhold.policies.train import make_learner, train
+from swarmhold.policies.train_cli import main as train_main
 
 SETTING = {"robot": "crazyflie", "scenario": "coverage", "robots": 3, "width": 16, "heads": 2}
 

@@ -12,8 +12,8 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Kinematics, teammate_index
 from swarmhold.policies.attention import HealthAttentionActor
-from swarmhold.policies.cli import evaluate_main
 from swarmhold.policies.evaluate import heuristic_policy, run_episodes, torch_policy
+from swarmhold.policies.evaluate_cli import main as evaluate_main
 from swarmhold.policies.redteam.attack import Attack, draw_attackers
 from swarmhold.policies.redteam.messages import Bait
 from swarmhold.policies.redteam.scripted import breakdowns, lies

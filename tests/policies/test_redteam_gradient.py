@@ -15,8 +15,8 @@ from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Kinematics, Surroundings
 from swarmhold.policies.attention import HealthAttentionActor
-from swarmhold.policies.cli import evaluate_main
 from swarmhold.policies.evaluate import run_episodes, torch_policy
+from swarmhold.policies.evaluate_cli import main as evaluate_main
 from swarmhold.policies.redteam import gradient, twin
 from swarmhold.policies.redteam.attack import draw_attackers
 from swarmhold.sim.env import SwarmEnv

@@ -12,8 +12,8 @@ import torch
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float, Observation
-from swarmhold.policies.cli import evaluate_main
 from swarmhold.policies.evaluate import run_episodes
+from swarmhold.policies.evaluate_cli import main as evaluate_main
 from swarmhold.policies.redteam import campaign, ppo
 from swarmhold.policies.redteam.attack import Attack, draw_attackers
 from swarmhold.policies.redteam.influence import Influence, actions_of, counterfactuals

@@ -151,8 +151,8 @@ def _bundle(args: DemoArgs, folder: Path) -> Path:
 def _train(args: DemoArgs, folder: Path) -> Path:
     """A small policy, trained on the spot."""
     from swarmhold.export.seal import export_run
-    from swarmhold.policies.cli import train_with_progress
     from swarmhold.policies.config import TrainConfig
+    from swarmhold.policies.train_cli import train_with_progress
 
     config = TrainConfig(
         scenario=args.scenario, robots=max(args.robots, 8), warm_start=14, iterations=6, teams=12

@@ -91,9 +91,7 @@ class _Team:
         """Level 1; bait needs the network."""
         yield from lies(self.crew, self.seed)
         if self.actor is None:
-            self.tell(
-                "bait is left out: it needs gradients; give the run folder of a health actor"
-            )
+            self.tell("bait is left out: it needs gradients; give the run folder of a health actor")
         else:
             yield Bait(self.crew, self.actor, self.seed)
 
