@@ -85,7 +85,7 @@ class Subject:
         robots: default team size, the largest of training.
         act: the policy for an environment.
         health: calibrated settings, or None.
-        actor: its network; None where only its outputs are known.
+        actor: its network; None where gradients cannot be had of it.
     """
 
     scenario: str
@@ -209,7 +209,7 @@ def _subject(args: EvaluateArgs) -> Subject:
             config.robots,
             lambda env: torch_policy(actor),
             None,
-            actor if isinstance(actor, HealthAttentionActor) else None,
+            actor if isinstance(actor, HealthAttentionActor) and not actor.memory else None,
         )
     elif path.exists():
         bundle = open_bundle(path)

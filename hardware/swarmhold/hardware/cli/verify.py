@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.errors import BundleError
+from swarmhold.hardware.fuzz import Feeds, Fuzzed, Outputs, fuzz
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class VerifyArgs:
 
     bundle: Annotated[Path, tyro.conf.Positional]
     """Bundle folder or zip archive."""
+    fuzz: int = 0
+    """Also run the graph on this many observations of arbitrary values, NaN and infinities."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -35,6 +39,7 @@ def main(argv: list[str]) -> int:
     bundle = open_bundle(args.bundle)
     manifest = bundle.manifest
     low, high = manifest.team_sizes_trained
+    found = _fuzzed(bundle, args.fuzz) if args.fuzz > 0 else None
     if args.json:
         print_json(
             {
@@ -44,9 +49,33 @@ def main(argv: list[str]) -> int:
                 "scenario": manifest.scenario,
                 "robot": manifest.robot,
                 "team_sizes_trained": [low, high],
+                **({"fuzzed": asdict(found)} if found else {}),
             }
         )
     else:
         teams = f"teams of {low} to {high}"
         say(f"{args.bundle}: good. {manifest.name}, {teams}, sha256 {bundle.digest[:16]}")
+        if found:
+            say(f"{found.observations:,} arbitrary observations: all outputs finite and in bounds")
     return 0
+
+
+def _fuzzed(bundle: Bundle, count: int) -> Fuzzed:
+    """Throw anything at the graph.
+
+    Raises:
+        BundleError: an output is not finite, or an action out of bounds.
+    """
+    names, memory = bundle.outputs, bundle.manifest.memory
+
+    def act(feeds: Feeds) -> Outputs:
+        return dict(zip(names, bundle.session.run(names, feeds), strict=True))
+
+    found = fuzz(act, bundle.spec, count, 0, memory.size if memory else 0)
+    if not found.good:
+        raise BundleError(
+            f"of {found.observations:,} observations of arbitrary values {found.not_finite:,} gave "
+            f"outputs that are not finite, {found.out_of_bounds:,} actions out of bounds; train "
+            "and export again, and do not fly this"
+        )
+    return found

@@ -23,6 +23,7 @@ from swarmhold.policies.redteam.table import measure
 from swarmhold.policies.redteam.twin import check_twin
 from swarmhold.sim.env import SwarmEnv
 
+NO_GRADIENTS = "it needs gradients; give the run folder of a health actor without memory"
 MakeEnv = Callable[[int, int], SwarmEnv]  # teams, seed
 
 
@@ -91,16 +92,14 @@ class _Team:
         """Level 1; bait needs the network."""
         yield from lies(self.crew, self.seed)
         if self.actor is None:
-            self.tell("bait is left out: it needs gradients; give the run folder of a health actor")
+            self.tell(f"bait is left out: {NO_GRADIENTS}")
         else:
             yield Bait(self.crew, self.actor, self.seed)
 
     def gradient(self) -> Iterator[Attack]:
         """Level 2; needs the network and a scenario in torch."""
         if self.actor is None:
-            self.tell(
-                "level 2 is left out: it needs gradients; give the run folder of a health actor"
-            )
+            self.tell(f"level 2 is left out: {NO_GRADIENTS}")
             return
         try:
             check_twin(self.env)
