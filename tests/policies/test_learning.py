@@ -32,7 +32,7 @@ SMALL = Table(
         Row("mine", "ours-maddpg", "supervisor"),
     ),
     (Column("nominal"), Column("frozen", "freeze"), Column("first", "freeze", robot=0, at=0.5)),
-    metric="score", options=TINY, logs=True,
+    metric="score", options=TINY, logs=True, also=("returns",),
 )  # fmt: skip
 
 
@@ -105,7 +105,13 @@ def test_a_table_from_nothing_and_again(tmp_path: Path) -> None:
     assert tuple(rows[0]) == FIELDS and len(rows) == 9
     assert all(float(row["low"]) <= float(row["iqm"]) <= float(row["high"]) for row in rows)
     text = page.read_text()
-    for part in ("| told |", "| mine |", "Attention to a teammate", "swarmhold bench learning"):
+    for part in (
+        "The same, returns:",
+        "| told |",
+        "| mine |",
+        "Attention to a teammate",
+        "swarmhold bench learning",
+    ):
         assert part in text
     assert picture.read_text().startswith("<?xml")
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}

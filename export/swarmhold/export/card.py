@@ -37,7 +37,7 @@ def model_card(
         "",
         f"- Trained with teams of {config.min_robots} to {config.robots} robots, seed "
         f"{config.seed}: {config.warm_start} iterations of imitation, then {config.iterations} "
-        "of MAPPO.",
+        f"of {config.algorithm.upper()}.",
         f"- Decides at {spec.rate_hz:g} Hz. Action: {action}, yaw frame.",
         f"- Export: {parity.cases} inferences over teams of 2 to 50 agree with the trained "
         f"network within {parity.worst:.1e}.",

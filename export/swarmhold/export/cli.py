@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import tyro
 
+from swarmhold.export.robustness import robustness
 from swarmhold.export.seal import export_run
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 
 
@@ -25,6 +26,8 @@ class ExportArgs:
     """Bundle folder to write."""
     evaluation: Path | None = None
     """Output of `swarmhold evaluate --json`, to be printed on the model card."""
+    robustness: int = 0
+    """Paired episodes of each figure of a robustness page in the bundle; 0 for no page."""
     json: bool = False
     """Print the figures as JSON."""
 
@@ -48,7 +51,12 @@ def main(argv: list[str]) -> int:
     """Export, then open the bundle as a robot would."""
     args = parse(ExportArgs, argv, "swarmhold export")
     table = None if args.evaluation is None else _table(args.evaluation)
-    digest, parity = export_run(args.run, args.out, table)
+    pages = None
+    if args.robustness:
+        if args.robustness < 2:
+            raise ConfigError(f"--robustness {args.robustness}: at least 2 episodes are needed")
+        pages = robustness(args.run, args.robustness, note)
+    digest, parity = export_run(args.run, args.out, table, pages)
     open_bundle(args.out)
     if args.json:
         print_json({"bundle": str(args.out), "digest": digest, "parity": parity.as_dict()})

@@ -25,13 +25,19 @@ from swarmhold.sim.env import SwarmEnv
 GAP = 5  # decisions; training never misses one, so a memory with a hole is not to be trusted
 
 
-def export_run(run: Path, out: Path, table: dict[str, Any] | None = None) -> tuple[str, Parity]:
+def export_run(
+    run: Path,
+    out: Path,
+    table: dict[str, Any] | None = None,
+    pages: dict[str, bytes] | None = None,
+) -> tuple[str, Parity]:
     """Export a training run.
 
     Args:
         run: run folder of `train`.
         out: bundle folder.
         table: evaluation to print on the model card.
+        pages: further files by name, sealed with the rest.
 
     Returns:
         The bundle's digest, and the parity figures.
@@ -77,6 +83,7 @@ def export_run(run: Path, out: Path, table: dict[str, Any] | None = None) -> tup
         "golden.npz": golden(model, recorded),
         "parity.json": (json.dumps(parity.as_dict(), indent=2) + "\n").encode(),
         "model_card.md": model_card(config, spec, parity, settings.monitor.mismatch_m, table),
+        **(pages or {}),
     }
     return seal_bundle(out, fields, files), parity
 

@@ -18,14 +18,14 @@ LANDMARK_SIZE = 5
 class Critic(nn.Module):
     """Value of every robot from truth, permutation invariant (MAPPO, arXiv 2103.01955).
 
-    With the robots' actions beside their states it is the attention critic of AACFT
-    (arXiv 2412.00534).
+    With the robots' actions and what they see beside their states it is the attention critic of
+    AACFT (arXiv 2412.00534).
     """
 
-    def __init__(self, width: int = 64, heads: int = 4, action_size: int = 0) -> None:
-        """Args: width of tokens, attention heads, and values of an action in a robot's state."""
+    def __init__(self, width: int = 64, heads: int = 4, beside: int = 0) -> None:
+        """Args: width of tokens, attention heads, and values beside a robot's true state."""
         super().__init__()
-        self.encode = encoder(ROBOT_SIZE + action_size, width)
+        self.encode = encoder(ROBOT_SIZE + beside, width)
         self.encode_landmark = encoder(LANDMARK_SIZE, width)
         self.team = Attention(width, heads)
         self.marks = Attention(width, heads)
@@ -35,7 +35,7 @@ class Critic(nn.Module):
         """Values.
 
         Args:
-            robots: (B, N, ROBOT_SIZE + action_size) true states.
+            robots: (B, N, ROBOT_SIZE + beside) true states, and what stands beside them.
             present: (B, N) robots that are attended to.
             marks: (B, L, LANDMARK_SIZE) landmarks, L at least 1.
             real: (B, L) landmarks that exist.
@@ -58,10 +58,10 @@ class Critic(nn.Module):
 class JointCritic(nn.Module):
     """Value of every robot from all states and actions in fixed places (MADDPG, 1706.02275)."""
 
-    def __init__(self, robots: int, marks: int, action_size: int, width: int = 128) -> None:
-        """Args: largest team, landmarks (at least 1), values of an action, and the width."""
+    def __init__(self, robots: int, marks: int, beside: int, width: int = 128) -> None:
+        """Args: largest team, landmarks (at least 1), values beside a state, and the width."""
         super().__init__()
-        size = robots * (ROBOT_SIZE + action_size) + marks * LANDMARK_SIZE
+        size = robots * (ROBOT_SIZE + beside) + marks * LANDMARK_SIZE
         self.net = nn.Sequential(
             *(nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
             nn.Linear(width, robots),

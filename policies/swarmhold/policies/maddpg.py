@@ -46,10 +46,11 @@ class Targets:
 
 def make_critic(config: TrainConfig, marks: int) -> nn.Module:
     """The critic of a run; `marks` landmarks at most."""
-    size = policy_spec(config.robot).action_size
+    marks = max(marks, 1)
+    size = policy_spec(config.robot).action_size + 3 * marks
     if config.critic == "mlp":
-        return JointCritic(config.robots, max(marks, 1), size)
-    return Critic(action_size=size)
+        return JointCritic(config.robots, marks, size)
+    return Critic(beside=size)
 
 
 def make_targets(config: TrainConfig, actor: Actor, critic: nn.Module) -> Targets:
@@ -206,12 +207,15 @@ class Step:
         return (action.detach() - length * slope / size).clamp(-1.0, 1.0)
 
     def _values(self, critic: nn.Module, ids: Ids, action: Tensor) -> Tensor:
-        """(B, N) values of joint actions (B, N, Da)."""
-        robots = torch.cat([self._rows("robots", ids), action], dim=-1)
+        """(B, N) values of joint actions (B, N, Da); robots see landmarks from where they are."""
+        robots, marks, real = (self._rows(name, ids) for name in ("robots", "marks", "real"))
+        way = (marks[:, None, :, :2] - robots[:, :, None, :2]) * real[:, None, :, None]
+        far = way.norm(dim=-1, keepdim=True)
         seen = self._rows("present", ids)
         if self.config.mask_faulty:
             seen = seen * self._rows("healthy", ids)
-        values: Tensor = critic(robots, seen, self._rows("marks", ids), self._rows("real", ids))
+        tokens = torch.cat([robots, action, way.flatten(2), far.flatten(2)], dim=-1)
+        values: Tensor = critic(tokens, seen, marks, real)
         return values
 
     def _counts(self, ids: Ids) -> Tensor:

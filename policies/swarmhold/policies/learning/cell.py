@@ -14,8 +14,15 @@ import torch
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float, Observation
+from swarmhold.policies.actor import Actor
 from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
-from swarmhold.policies.evaluate import TeamPolicy, calibrated, run_episodes, torch_policy
+from swarmhold.policies.evaluate import (
+    Episodes,
+    TeamPolicy,
+    calibrated,
+    run_episodes,
+    torch_policy,
+)
 from swarmhold.policies.learning.plan import Cell, Column
 from swarmhold.policies.redteam.attack import Attack, draw_attackers
 from swarmhold.policies.redteam.ppo import TEAMS, Goal, Learned, learn
@@ -56,17 +63,41 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
         if path.exists():
             continue
         say(f"{cell.run}: {column.label}, weights {weights}")
-        env, policy = _env(cell, column), torch_policy(actor)
-        settings = settings or calibrated(env, policy)
-        attack = _attack(cell, column, run, env, policy) if column.attack else None
-        if column.alarms:
-            policy = _alarmed(policy, column.alarms, round(ALARM_S / env.tick))
-        plan = faults_of(cell, column)
-        found = run_episodes(env, policy, weights, plan, settings, 0, attack=attack)
-        env.close()
+        settings = settings or settings_of(cell, actor)
+        found = look(cell, run, actor, settings, weights, column)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {name: getattr(found, name).tolist() for name in FIGURES})
     return cell.run
+
+
+def settings_of(cell: Cell, actor: Actor) -> HealthSettings:
+    """Thresholds of the health chain, calibrated on fault-free episodes of this policy."""
+    env = _env(cell, Column("nominal"))
+    settings = calibrated(env, torch_policy(actor))
+    env.close()
+    return settings
+
+
+def look(
+    cell: Cell, run: Path, actor: Actor, settings: HealthSettings, weights: str, column: Column
+) -> Episodes:
+    """Play the episodes of one look.
+
+    Args:
+        cell: training and number of episodes.
+        run: its folder, where trained attackers are kept.
+        actor: the policy.
+        settings: thresholds of the health chain.
+        weights: who tells them.
+        column: what happens to the team.
+    """
+    env, policy = _env(cell, column), torch_policy(actor)
+    attack = _attack(cell, column, run, env, policy) if column.attack else None
+    if column.alarms:
+        policy = _alarmed(policy, column.alarms, round(ALARM_S / env.tick))
+    found = run_episodes(env, policy, weights, faults_of(cell, column), settings, 0, attack=attack)
+    env.close()
+    return found
 
 
 def _trained(run: Path, total: int) -> bool:

@@ -56,6 +56,9 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     for scenario, robot in table.scenarios:
         mine = [one for one in entries if one.scenario == scenario]
         lines += ["", f"## {scenario}, {robot}", "", *_grid(table, mine)]
+        for metric in table.also:
+            other = [one for one in results.entries(metric) if one.scenario == scenario]
+            lines += ["", f"The same, {metric}:", "", *_grid(table, other)]
     lines += _recovered(results)
     if table.logs:
         lines += on_progress(results) + on_attention(results)

@@ -69,6 +69,7 @@ class Table:
         rows: see `Row`.
         columns: see `Column`.
         metric: what a cell shows: score, success, returns.
+        also: further metrics that the page shows.
         options: of all trainings of the table.
         logs: whether the page tells how the trainings went.
     """
@@ -82,6 +83,7 @@ class Table:
     metric: str = "success"
     options: Options = field(default_factory=dict)
     logs: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,16 +54,17 @@ class Results:
             found.append(figures_of(cell, self.folder, weights or row.weights, column))
         return found
 
-    def entries(self) -> list[Entry]:
-        """Every cell of the table, in its order."""
+    def entries(self, metric: str | None = None) -> list[Entry]:
+        """Every cell of the table, in its order; of another metric than the table's, if named."""
         out = []
         for scenario in self.table.scenarios:
             for row in self.table.rows:
                 for column in self.table.columns:
                     rng = np.random.default_rng(0)
-                    values = [f[self.table.metric] for f in self.figures(scenario, row, column)]
-                    found = spread_of(values, rng)
-                    out.append(Entry(scenario[0], row, column, found, self.seeds))
+                    found = self.figures(scenario, row, column)
+                    values = [one[metric or self.table.metric] for one in found]
+                    cell = spread_of(values, rng)
+                    out.append(Entry(scenario[0], row, column, cell, self.seeds))
         return out
 
     def recovered(self) -> list[tuple[str, str, Spread | None]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -41,7 +43,7 @@ def spread(cells: list[Cell], folder: Path, workers: int, ray: bool, say: Say) -
 
 def _in_processes(cells: list[Cell], folder: Path, workers: int, say: Say) -> None:
     context = multiprocessing.get_context("spawn")  # forks of a process with threads hang
-    pool = ProcessPoolExecutor(workers, context, initializer=_quiet)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
     try:
         waiting = [pool.submit(run_cell, cell, folder) for cell in cells]
         for number, future in enumerate(as_completed(waiting), 1):
@@ -56,8 +58,17 @@ def _in_processes(cells: list[Cell], folder: Path, workers: int, say: Say) -> No
         raise ConfigError(f"a training failed: {error}") from error
 
 
-def _quiet() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def _begin() -> None:
+    """A worker: Ctrl-C is the parent's to handle, and without the parent there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _on_ray(cells: list[Cell], folder: Path, say: Say) -> None:

@@ -20,11 +20,15 @@ FAULTS = (
     Column("spoof", "spoof"),
 )
 DOUBLE = Column("N x 2", team=2)
-ADVERSARY = Column("adversary", faulty=0.1, attack=20_000)
+ADVERSARY = Column("trained adversary", faulty=0.1, attack=20_000)
 ALARMS = Column("5 % false alarms", alarms=0.05)
 BREAKS = Column("two break", "freeze", faulty=0.4)
 HUNT = (("multibroken", "crazyflie"),)
-FROM_NOTHING = {"warm_start": 0, "fault_schedule": "uniform", "regulariser": "none"}
+FROM_NOTHING = {
+    **{"warm_start": 0, "iterations": 150, "teams": 32, "robots": 5, "min_robots": 5},
+    **{"fault_schedule": "uniform", "regulariser": "none", "gamma": 0.9, "actor_lr": 5e-4},
+    "replay": {"steps": 80, "noise": 0.3},
+}
 _NONE = {"regulariser": "none"}
 _GROWN: tuple[Arm, ...] = ("maddpg", "ft", "acft", "aaft", "aacft")
 _PRIORITY = {"replay": {"prioritised": True}}
@@ -54,6 +58,7 @@ HEADLINE = Table(
     ),
     columns=(NOMINAL, *FAULTS, ADVERSARY, DOUBLE, ALARMS),
     metric="score",
+    also=("returns",),
     options={
         **{"teams": 12, "epochs": 2, "warm_start": 10, "iterations": 12},
         "replay": {"critic_first": 4, "noise": 0.2, "anchor": 1.0},

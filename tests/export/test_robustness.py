@@ -1,0 +1,55 @@
+"""The robustness page travels in the bundle, sealed like the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swarmhold.export import robustness
+from swarmhold.export.cli import main
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.errors import BundleError, ConfigError
+from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.learning.plan import Column
+from swarmhold.policies.learning.tables import DOUBLE, NOMINAL
+from swarmhold.policies.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = TrainConfig(
+        robots=3, teams=2, warm_start=0, iterations=1, epochs=1, width=16, heads=2, minibatch=512
+    )
+    return train(config, tmp_path_factory.mktemp("run"), False, lambda *_: None)
+
+
+def test_page_and_figures_are_sealed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = (NOMINAL, Column("spoof", "spoof"), Column("one attacker", attack=200), DOUBLE)
+    monkeypatch.setattr(robustness, "COLUMNS", cases)
+    bundle = tmp_path / "bundle"
+    assert main([str(run), "--out", str(bundle), "--robustness", "2"]) == 0
+    assert {"robustness.md", "robustness.json"} <= set(open_bundle(bundle).manifest.files)
+    page = (bundle / "robustness.md").read_text()
+    table = json.loads((bundle / "robustness.json").read_text())
+    assert len(table["rows"]) == 3 * len(cases)
+    for case in cases:
+        assert f"| {case.label} |" in page
+    assert list(run.glob("attacker-*/attacker.safetensors"))  # learned once, found again
+    (bundle / "robustness.md").write_text(page.replace("0.", "1."))
+    with pytest.raises(BundleError, match=r"robustness\.md is not the file that was sealed"):
+        open_bundle(bundle)
+
+
+def test_the_page_covers_what_it_should() -> None:
+    labels = [column.label for column in robustness.COLUMNS]
+    assert len(set(labels)) == len(labels)
+    assert {"nominal", "spoof", "trained adversary", "N x 2", "adversary", "crash"} <= set(labels)
+
+
+def test_one_episode_is_no_evidence(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least 2 episodes"):
+        main([str(run), "--out", str(tmp_path / "bundle"), "--robustness", "1"])
