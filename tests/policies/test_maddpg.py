@@ -94,11 +94,11 @@ def test_an_anchor_keeps_the_actor_at_its_start() -> None:
         ids, optimiser = np.arange(16), torch.optim.Adam(step.actor.parameters(), 5e-3)
         with torch.no_grad():
             before = step._team_action(step.actor, ids)
-        for _ in range(30):
+        for _ in range(60):
             step.learn_actor(optimiser)
         with torch.no_grad():
             moved.append(float((step._team_action(step.actor, ids) - before).abs().max()))
-    assert moved[1] < 0.05 < 0.2 < moved[0]
+    assert moved[1] < 0.05 and moved[0] > 5.0 * moved[1]
 
 
 def test_m3ddpg_looks_at_the_others_worse_actions() -> None:

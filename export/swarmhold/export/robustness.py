@@ -88,7 +88,7 @@ def _page(table: dict[str, Any]) -> str:
     lines += [
         "",
         "`trained adversary` is a PPO attacker in a tenth of the team that learned against this "
-        "policy; `5 % false alarms` makes robots distrust healthy teammates for a twentieth of the time; "
-        "`N x 2` is a team of twice the size, without faults.",
+        "policy; `5 % false alarms` makes robots distrust healthy teammates for a twentieth of "
+        "the time; `N x 2` is a team of twice the size, without faults.",
     ]
     return "\n".join(lines) + "\n"
