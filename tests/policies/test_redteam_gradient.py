@@ -44,6 +44,8 @@ class Near(Rendezvous):
 class Centroid(nn.Module):
     """E-pucks that drive to the weighted centroid of the team: the heuristic, with gradients."""
 
+    memory = 0
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("bound", torch.tensor(policy_spec("epuck").action_bound))
@@ -174,4 +176,4 @@ def test_scenarios_without_torch_form_are_left_out(capsys: pytest.CaptureFixture
     ]
     with pytest.raises(ConfigError, match="no attack is left"):
         evaluate_main(words)
-    assert "level 2 needs gradients" in capsys.readouterr().err
+    assert "level 2 is left out" in capsys.readouterr().err
