@@ -33,6 +33,7 @@ SMALL = Table(
     ),
     (Column("nominal"), Column("frozen", "freeze"), Column("first", "freeze", robot=0, at=0.5)),
     metric="score", options=TINY, logs=True, also=("returns",),
+    solved={"multibroken": ("score", 2.0)},
 )  # fmt: skip
 
 

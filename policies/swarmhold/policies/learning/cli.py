@@ -20,7 +20,7 @@ class LearningArgs:
     """Train and evaluate what a table of evidence needs; stopped, it goes on where it was."""
 
     table: str = "A1"
-    """headline, A1, A2, A3, A4, A6, M1, M3 or M5; A5 is a part of the pages of A1 to A6."""
+    """headline, A1 to A4, A6, M1 to M3, M5 or speed; A5 is told with A1 to A3, M4 with M1."""
     seeds: int = 3
     """Training seeds of every row."""
     episodes: int = 64

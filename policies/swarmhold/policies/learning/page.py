@@ -12,7 +12,7 @@ import numpy as np
 from swarmhold.policies.checkpoint import replace_file
 from swarmhold.policies.learning.plan import Column, Row, Table
 from swarmhold.policies.learning.results import Entry, Results
-from swarmhold.policies.learning.sections import on_attention, on_progress
+from swarmhold.policies.learning.sections import on_attention, on_progress, on_time
 from swarmhold.policies.learning.stats import Spread
 from swarmhold.sim.bench.measure import machine
 
@@ -62,6 +62,8 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     lines += _recovered(results)
     if table.logs:
         lines += on_progress(results) + on_attention(results)
+    if table.solved:
+        lines += on_time(results)
     made_on = machine()
     lines += [
         "",

@@ -70,6 +70,7 @@ class Table:
         columns: see `Column`.
         metric: what a cell shows: score, success, returns.
         also: further metrics that the page shows.
+        solved: figure of the log and its least value with which a scenario counts as solved.
         options: of all trainings of the table.
         logs: whether the page tells how the trainings went.
     """
@@ -84,6 +85,7 @@ class Table:
     options: Options = field(default_factory=dict)
     logs: bool = False
     also: tuple[str, ...] = ()
+    solved: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

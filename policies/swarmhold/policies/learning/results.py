@@ -92,9 +92,9 @@ class Results:
         )
         return [self.folder / "runs" / Cell(config, (), 0).run for config in configs]
 
-    def log(self, run: Path) -> list[dict[str, float]]:
-        """What a training logged after its warm start, one entry per iteration."""
-        start = json.loads((run / "config.json").read_text())["warm_start"]
+    def log(self, run: Path, warm: bool = False) -> list[dict[str, float]]:
+        """What a training logged, one entry per iteration; its warm start only if asked for."""
+        start = 0 if warm else json.loads((run / "config.json").read_text())["warm_start"]
         lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
         return [line for line in lines if line["iteration"] > start]
 

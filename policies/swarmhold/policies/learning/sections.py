@@ -86,3 +86,33 @@ def on_attention(results: Results) -> list[str]:
 def _mean(logs: list[list[dict[str, float]]], name: str) -> str:
     values = [line[name] for log in logs for line in log if name in line]
     return f"{np.mean(values):.3f}" if values else ""
+
+
+def on_time(results: Results) -> list[str]:
+    """Wall time from random weights until a scenario counts as solved, in training episodes."""
+    lines = [
+        "",
+        "## Time to solve it, from random weights",
+        "",
+        "Seconds of one process until the figure of the training episodes, with faults and "
+        "exploration, first reaches the bar; each seed.",
+        "",
+        "| scenario | bar | | seconds |",
+        "|---|---|---|---|",
+    ]
+    for pair in results.table.scenarios:
+        name, least = results.table.solved[pair[0]]
+        for row in results.table.rows:
+            logs = [results.log(run, warm=True) for run in results.runs(pair, row)]
+            told = ", ".join(_seconds_until(log, name, least) for log in logs)
+            lines.append(f"| {pair[0]} | {name} {least:g} | {row.label} | {told} |")
+    return lines
+
+
+def _seconds_until(log: list[dict[str, float]], name: str, least: float) -> str:
+    spent = 0.0
+    for line in log:
+        spent += line["seconds"]
+        if line.get(name, -np.inf) >= least:
+            return f"{spent:.0f}"
+    return f"not in {spent:.0f}"

@@ -56,7 +56,7 @@ class Fix(Hunt):
     episode_s = 10.0
     grounds: ClassVar[Mapping[str, Ground]] = {
         "crazyflie": Ground(half=2.0, capture=0.25, speed=0.75, sight=1.5, gap=0.22, reach=0.9),
-        "epuck": Ground(half=0.6, capture=0.09, speed=0.12, sight=0.3, gap=0.08, reach=0.2),
+        "epuck": Ground(half=0.6, capture=0.09, speed=0.1, sight=0.3, gap=0.08, reach=0.2),
     }
     train: ClassVar[Mapping[str, Any]] = {
         "robots": 3,
