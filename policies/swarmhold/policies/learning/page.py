@@ -17,6 +17,7 @@ from swarmhold.policies.learning.stats import Spread
 from swarmhold.sim.bench.measure import machine
 
 MOST_COLUMNS = 10
+MARKERS = "osD^vPX*"  # so that rows can be told apart without colours
 FIELDS = ("scenario", "arm", "fault", "iqm", "low", "high", "seeds", "commit")
 
 
@@ -120,15 +121,16 @@ def plot(results: Results, entries: list[Entry], path: Path) -> None:
     size = (max(6.0, 1.3 * len(table.columns) + 2.0), 3.0 * len(table.scenarios) + 0.6)
     figure, axes = pyplot.subplots(len(table.scenarios), 1, figsize=size, squeeze=False)
     width = 0.8 / len(table.rows)
-    colours = matplotlib.colormaps["cividis"](np.linspace(0.05, 0.95, len(table.rows)))
+    colours = matplotlib.colormaps["cividis"](np.linspace(0.0, 0.85, len(table.rows)))
     for axis, (scenario, robot) in zip(axes[:, 0], table.scenarios, strict=True):
         for number, row in enumerate(table.rows):
             mine = [o.spread for o in entries if o.scenario == scenario and o.row is row]
             place = np.arange(len(mine)) + width * (number - (len(table.rows) - 1) / 2)
             middle = np.array([one.iqm for one in mine])
             edge = [[one.iqm - one.low for one in mine], [one.high - one.iqm for one in mine]]
+            mark = MARKERS[number % len(MARKERS)]
             axis.errorbar(
-                place, middle, np.maximum(edge, 0.0), fmt="o", ms=4, capsize=2,
+                place, middle, np.maximum(edge, 0.0), fmt=mark, ms=4, capsize=2,
                 color=colours[number], label=row.label,
             )  # fmt: skip
         axis.set_xticks(range(len(table.columns)), [column.label for column in table.columns])
