@@ -24,6 +24,9 @@ T = TypeVar("T")
 _TITLE = re.compile(r"^╭.*╮$", re.MULTILINE)
 _FRAME = re.compile(r"[╰╯│─]+")
 _ADVICE = re.compile(r"\b(For full helptext|Argument helptext)\b.*")
+_PYDANTIC = re.compile(
+    r"Error parsing \w+: \d+ validation errors? for \w+ |Value error, | \[type=.*", re.DOTALL
+)
 
 
 def parse(
@@ -152,6 +155,7 @@ def _one_line(text: str, prog: str) -> str:
     """What the parser complains about, without frame and advice."""
     plain = " ".join(_FRAME.sub(" ", _TITLE.sub("", text)).split())
     plain = plain.replace(f"Missing from {prog}:", "missing:")
+    plain = _PYDANTIC.sub("", plain)
     return _ADVICE.sub("", plain).strip().rstrip(".") or "the options are not understood"
 
 

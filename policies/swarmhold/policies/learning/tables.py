@@ -171,5 +171,5 @@ def table_of(name: str) -> Table:
         ConfigError: there is none.
     """
     if name not in TABLES:
-        raise ConfigError(f"unknown table {name!r}; choose one of: {', '.join(TABLES)}")
+        raise ConfigError(f"unknown table {name!r}; choose one of: {', '.join((*TABLES, 'M3'))}")
     return TABLES[name]
