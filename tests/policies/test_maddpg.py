@@ -157,6 +157,6 @@ def test_every_arm_is_a_configuration(arm: str) -> None:
 
 
 def test_mir_f_needs_a_policy_that_can_hear_nobody() -> None:
-    with pytest.raises(ConfigError, match="^regulariser mir-f needs the health actor") as said:
+    with pytest.raises(ConfigError, match=r"^regulariser mir-f needs the health actor") as said:
         train_main(["--actor", "mlp", "--run-dir", "nowhere"])
     assert "pydantic" not in str(said.value) and "input_value" not in str(said.value)

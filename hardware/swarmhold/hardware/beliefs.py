@@ -9,6 +9,8 @@ from swarmhold.hardware.monitor import MonitorInput
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics
 
 REACH = 1e4  # m; a claimed coordinate beyond this is out of range
+STALL_S = 0.15  # s between two looks, from which on the receiver itself was held up
+MOST_EXCUSED_S = 0.5  # s of somebody's silence that the receiver's own stalls may explain
 
 
 class Beliefs:
@@ -27,6 +29,8 @@ class Beliefs:
         self._yaw_rate = np.zeros(n)
         self._corrupt = np.zeros(n, bool)
         self._fresh = np.zeros(n, bool)
+        self._excused = np.zeros(n)  # s of the silence in which the receiver did not listen
+        self._looked_at = np.nan
         self._accusations = np.zeros((n, n), np.uint8)
 
     def hear(self, state: RobotState, now: float) -> None:
@@ -44,6 +48,7 @@ class Beliefs:
             self._moved_at[robot] = now
             self._control_seq[robot] = state.control_seq
         self._heard_at[robot], self._boot_id[robot] = now, state.boot_id
+        self._excused[robot] = 0.0
         numbers = np.array([*state.position, *state.velocity, state.yaw, state.yaw_rate], float)
         self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
         self._position[robot], self._velocity[robot] = numbers[:3], numbers[3:6]
@@ -82,17 +87,23 @@ class Beliefs:
     def evidence(self, sensed: Float, now: float) -> MonitorInput:
         """Inputs of the monitors; marks all messages as no longer fresh.
 
+        A receiver that was held up itself heard nobody in that time, which is nobody's silence.
+
         Args:
             sensed: (N, 3) m, positions by own sensing, NaN where not seen.
             now: s, monotonic.
         """
         age = self.age(now)
+        stall = now - self._looked_at
+        if stall > STALL_S:
+            self._excused = np.minimum(self._excused + np.minimum(stall, age), MOST_EXCUSED_S)
+        self._looked_at = now
         late = np.where(np.isfinite(age), age, 0.0)[:, None]
         fresh: Bool = self._fresh.copy()
         self._fresh[:] = False
         return MonitorInput(
-            age=age,
-            control_age=now - self._moved_at,
+            age=age - self._excused,
+            control_age=now - self._moved_at - self._excused,
             boot_id=self._boot_id.copy(),
             claimed=self._position + self._velocity * late,
             sensed=sensed,
