@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.policies.learning.cell import Alarmed
 from swarmhold.policies.learning.cli import main
 from swarmhold.policies.learning.page import FIELDS, write
 from swarmhold.policies.learning.plan import Column, Row, Table, cells_of
@@ -134,6 +135,17 @@ def test_ray_gives_the_same_figures(tmp_path: Path) -> None:
     assert [path.name for path in here] == [path.name for path in there] and here
     for one, other in zip(here, there, strict=True):
         assert one.read_text() == other.read_text()
+
+
+def test_false_alarms_take_their_share_in_stretches() -> None:
+    told = []
+    policy = Alarmed(lambda seen, weights: told.append(weights) or weights, 0.05, 20)
+    for _ in range(400):
+        policy(None, np.ones((8, 10, 9)))
+    masked = np.stack(told) == 0.0
+    assert 0.04 < masked.mean() < 0.06
+    changes = (masked[1:] != masked[:-1]).any(axis=(1, 2, 3))
+    assert np.flatnonzero(changes).tolist() == list(range(19, 399, 20))
 
 
 def test_wrong_tables_and_numbers_are_told(tmp_path: Path) -> None:

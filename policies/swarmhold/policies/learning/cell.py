@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
-from swarmhold.hardware.types import Float, Observation
+from swarmhold.hardware.types import Bool, Float, Observation
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
 from swarmhold.policies.evaluate import (
@@ -94,7 +95,7 @@ def look(
     env, policy = _env(cell, column), torch_policy(actor)
     attack = _attack(cell, column, run, env, policy) if column.attack else None
     if column.alarms:
-        policy = _alarmed(policy, column.alarms, round(ALARM_S / env.tick))
+        policy = Alarmed(policy, column.alarms, round(ALARM_S / env.tick))
     found = run_episodes(env, policy, weights, faults_of(cell, column), settings, 0, attack=attack)
     env.close()
     return found
@@ -126,17 +127,22 @@ def _attack(cell: Cell, column: Column, run: Path, env: SwarmEnv, policy: TeamPo
     return Learned("ppo", draw_attackers(SEED, env.n_envs, env.n_robots, count), network)
 
 
-def _alarmed(policy: TeamPolicy, share: float, stretch: int) -> TeamPolicy:
+class Alarmed:
     """A policy whose robots each distrust a teammate wrongly for a share of the time."""
-    ticks = 0
 
-    def act(seen: Observation, weights: Float) -> Float:
-        nonlocal ticks
-        rng = np.random.default_rng([SEED, 17, ticks // stretch])
-        ticks += 1
-        return policy(seen, np.where(rng.random(weights.shape) < share, 0.0, weights))
+    def __init__(self, policy: TeamPolicy, share: float, stretch: int) -> None:
+        """Args: policy, share of the time, and decisions that an alarm lasts."""
+        self._policy, self._share, self._stretch, self._ticks = policy, share, stretch, 0
 
-    return act
+    def __call__(self, seen: Observation, weights: Float) -> Float:
+        """See `TeamPolicy`."""
+        rng = np.random.default_rng([SEED, 17, self._ticks // self._stretch])
+        self._ticks += 1
+        return self._policy(seen, np.where(rng.random(weights.shape) < self._share, 0.0, weights))
+
+    def reset(self, robots: Bool | None = None) -> None:
+        """See `swarmhold.hardware.memory.Remembers`."""
+        restart(self._policy, robots)
 
 
 def _befallen(cell: Cell, column: Column) -> int:
