@@ -7,8 +7,9 @@ import pytest
 
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.evaluate import evaluate, heuristic_policy, interval, run_episodes
-from swarmhold.policies.health_loop import HealthLoop
+from swarmhold.policies.health_loop import EnvWatch, HealthLoop
 from swarmhold.policies.randomise import exists_for_others
 from swarmhold.sim.env import SwarmEnv
 
@@ -103,3 +104,22 @@ def test_health_loop_takes_in_who_joins_and_drops_who_leaves() -> None:
     assert (joined[35:] == 1.0).all()
     assert (left[:60] == 1.0).all() and (left[66:] < 0.5).all()
     assert (np.array(rest) == 1.0).all()
+
+
+def test_who_knows_the_policy_masks_the_runaway_and_leaves_the_slow_alone() -> None:
+    env = SwarmEnv("coverage", "epuck", 4, N, seed=3)
+    settings = calibrated(env, heuristic_policy, episode=7)
+    assert settings.normality.limit_s >= 0.5
+    ends = {}
+    for kind in ("runaway", "slow"):
+        faults = [[FaultSpec(kind, 1, start_s=2.0, seed=5)] for _ in range(4)]
+        step = env.reset(faults=faults, episode=0)
+        watch, act = EnvWatch(settings, env, heuristic_policy(env)), heuristic_policy(env)
+        loop = HealthLoop(settings, 4, N, watch)
+        for _ in range(60):
+            weights = loop.step(env.evidence(), float(step.time_s.max()))
+            step = env.step(act(step.observation, weights))
+        ends[kind] = loop.quarantined
+    assert ends["runaway"][:, 1].mean() >= 0.75, "who runs where it should go is as good as well"
+    assert not np.delete(ends["runaway"], 1, axis=1).any()
+    assert not ends["slow"].any()

@@ -6,6 +6,7 @@ from typing import Any
 
 from swarmhold.export.parity import Parity
 from swarmhold.hardware.memory import RESET
+from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.policies.config import TrainConfig
 
@@ -14,7 +15,7 @@ def model_card(
     config: TrainConfig,
     spec: PolicySpec,
     parity: Parity,
-    mismatch_m: float,
+    health: HealthSettings,
     table: dict[str, Any] | None,
 ) -> bytes:
     """Markdown for people who are asked to fly this.
@@ -23,7 +24,7 @@ def model_card(
         config: of the training run.
         spec: contract.
         parity: proof of the export.
-        mismatch_m: calibrated cross-check threshold.
+        health: calibrated thresholds.
         table: evaluation, if there is one.
     """
     action = ", ".join(
@@ -41,18 +42,27 @@ def model_card(
         f"- Decides at {spec.rate_hz:g} Hz. Action: {action}, yaw frame.",
         f"- Export: {parity.cases} inferences over teams of 2 to 50 agree with the trained "
         f"network within {parity.worst:.1e}.",
-        f"- Cross-check threshold, calibrated on fault-free PyBullet episodes: {mismatch_m:.3f} m.",
+        f"- Thresholds, calibrated on fault-free PyBullet episodes: {_thresholds(health)}.",
         *_memory(config),
         "",
         "## Limits",
         "",
         "- A robot that tells everybody the same plausible lie is found only where others see it.",
-        "- A robot that moves wrongly but reports truthfully is not masked.",
+        "- A robot that moves wrongly and reports truthfully is found by the supervisor alone, and "
+        "only if it does not merely do less than it should.",
         "- Weights between 0 and 1 only attenuate: a teammate that lies must get 0.",
     ]
     if table is not None:
         lines += ["", "## Results", "", *_results(table)]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _thresholds(health: HealthSettings) -> str:
+    odd = health.normality
+    return (
+        f"cross-check {health.monitor.mismatch_m:.3f} m; departure from the policy {odd.slack:.2f} "
+        f"of full speed, {odd.limit_s:.2f} s in excess of it"
+    )
 
 
 def _memory(config: TrainConfig) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from swarmhold.hardware.errors import BundleError
 from swarmhold.hardware.memory import MemoryRule, restart
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Observation
+from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.checkpoint import load_run
-from swarmhold.policies.evaluate import TeamPolicy, calibrated, torch_policy
+from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.evaluate import TeamPolicy, torch_policy
 from swarmhold.sim.env import SwarmEnv
 
+TEAMS = 8  # that the health chain is calibrated on
 GAP = 5  # decisions; training never misses one, so a memory with a hole is not to be trusted
 
 
@@ -47,13 +51,10 @@ def export_run(
     """
     config, actor, progress = load_run(run)
     spec = policy_spec(config.robot)
-    policy = torch_policy(actor)
-    env = SwarmEnv(
-        config.scenario, config.robot, 2, min(config.robots, 8), "pybullet", True, seed=1
-    )
-    recorded = record(env, policy)
-    settings = calibrated(env, policy)
-    env.close()
+    with closing(_world(config, 2)) as env:
+        recorded = record(env, torch_policy(actor))
+    with closing(_world(config, TEAMS)) as env:
+        settings = calibrated(env, lambda _: torch_policy(actor))
     model = to_onnx(actor, spec)
     parity = compare(actor, model, spec, recorded)
     if not parity.worst <= TOLERANCE:
@@ -82,10 +83,16 @@ def export_run(
         "model.onnx": model,
         "golden.npz": golden(model, recorded),
         "parity.json": (json.dumps(parity.as_dict(), indent=2) + "\n").encode(),
-        "model_card.md": model_card(config, spec, parity, settings.monitor.mismatch_m, table),
+        "model_card.md": model_card(config, spec, parity, settings, table),
         **(pages or {}),
     }
     return seal_bundle(out, fields, files), parity
+
+
+def _world(config: TrainConfig, teams: int) -> SwarmEnv:
+    """The reference world, without faults."""
+    robots = min(config.robots, 8)
+    return SwarmEnv(config.scenario, config.robot, teams, robots, "pybullet", True, seed=1)
 
 
 def record(env: SwarmEnv, policy: TeamPolicy, every: int = 5) -> Observation:

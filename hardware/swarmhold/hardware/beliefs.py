@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarmhold.hardware.messages import RobotState
+from swarmhold.hardware.messages import Mode, RobotState
 from swarmhold.hardware.monitor import MonitorInput
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics
 
@@ -29,6 +29,7 @@ class Beliefs:
         self._yaw_rate = np.zeros(n)
         self._corrupt = np.zeros(n, bool)
         self._fresh = np.zeros(n, bool)
+        self._working = np.zeros(n, bool)
         self._excused = np.zeros(n)  # s of the silence in which the receiver did not listen
         self._looked_at = np.nan
         self._accusations = np.zeros((n, n), np.uint8)
@@ -53,7 +54,7 @@ class Beliefs:
         self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
         self._position[robot], self._velocity[robot] = numbers[:3], numbers[3:6]
         self._yaw[robot], self._yaw_rate[robot] = numbers[6], numbers[7]
-        self._fresh[robot] = True
+        self._fresh[robot], self._working[robot] = True, state.mode == Mode.ACTIVE
         if len(state.accusations) == self._n:
             self._accusations[robot] = np.frombuffer(state.accusations, np.uint8)
 
@@ -70,6 +71,11 @@ class Beliefs:
     def positions(self) -> Float:
         """(N, 3) m, claimed positions as received."""
         return self._position
+
+    @property
+    def working(self) -> Bool:
+        """(N) robots that said last that they act on their policy."""
+        return self._working
 
     def teammates(self, index: Int) -> Kinematics:
         """Beliefs about some robots, for the observation.

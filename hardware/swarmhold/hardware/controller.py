@@ -23,6 +23,7 @@ from swarmhold.hardware.messages import (
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
+from swarmhold.hardware.surroundings import BODY_SLOTS
 from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
 from swarmhold.hardware.types import (
     Float,
@@ -33,7 +34,6 @@ from swarmhold.hardware.types import (
     teammate_index,
 )
 
-BODY_SLOTS = 4  # nearest sensed bodies that enter the observation
 ASSEMBLE_S = 5.0  # health starts afresh once everybody is heard, or after this long
 ALONE_S = 3.0  # with every teammate masked for longer than this, hold
 

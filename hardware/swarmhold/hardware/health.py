@@ -131,6 +131,7 @@ class _Evidence:
 
     gone: Bool
     lying: Bool
+    abnormal: Bool
     corrupt: Bool
     reboot: Bool
     doubt: Bool
@@ -142,7 +143,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
 
     Crash and freeze need `observers` distinct accusers (one if nobody else reports); a false
     pose needs a majority of those with an opinion and `observers` accusers (PMC-style
-    diagnosis, Preparata, Metze, Chien 1967).
+    diagnosis, Preparata, Metze, Chien 1967). Abnormal motion is seen by whoever watches for it;
+    half of the team abnormal at once means that the watcher is wrong, not the team.
     """
     n = state.state.shape[-1]
     trusted = inputs.reporting.copy()
@@ -162,10 +164,13 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     corrupt, reboot = votes(Accusation.CORRUPT), votes(Accusation.REBOOT)
     accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
     lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
+    abnormal = votes(Accusation.ABNORMAL) > 0
+    abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
     return _Evidence(
         gone=(silent >= needed) | (stuck >= needed),
         lying=lying,
+        abnormal=abnormal,
         corrupt=corrupt >= needed,
         reboot=reboot >= needed,
         doubt=(silent > 0) | (stuck > 0) | (corrupt > 0),
@@ -195,7 +200,7 @@ def health_step(
         New memory and the verdict.
     """
     found = _fuse(config, state, inputs)
-    evidence = found.gone | found.lying | found.corrupt
+    evidence = found.gone | found.lying | found.abnormal | found.corrupt
     doubt = evidence | found.doubt
     doubt_at = np.where(doubt, now, state.doubt_at)
     doubt_since = np.where(doubt, np.minimum(state.doubt_since, now), np.inf)
@@ -209,6 +214,7 @@ def health_step(
         | found.lying * np.uint8(Accusation.MISMATCH)
         | found.corrupt * np.uint8(Accusation.CORRUPT)
         | found.reboot * np.uint8(Accusation.REBOOT)
+        | found.abnormal * np.uint8(Accusation.ABNORMAL)
     ).astype(np.uint8)
     reason = np.where(bits != 0, bits, state.reason)
     reason = np.where(after == HealthState.HEALTHY, 0, reason).astype(np.uint8)
@@ -258,7 +264,7 @@ def _transition(
     after[back & found.reboot] = HealthState.PROBATION
     alone = now - doubt_since >= config.alone_s
     after[active & (found.gone | (is_in[HealthState.SUSPECT] & alone))] = HealthState.LOST
-    after[active & (found.lying | found.corrupt)] = HealthState.QUARANTINED
+    after[active & (found.lying | found.abnormal | found.corrupt)] = HealthState.QUARANTINED
     after[estopped] = HealthState.ESTOPPED
     return after
 

@@ -24,6 +24,7 @@ class Accusation(IntFlag):
     REBOOT = 16
     SEEN = 32  # no accusation: the observer has a cross-check opinion of this robot
     HEARD = 64  # no accusation: the observer hears this robot's heartbeat
+    ABNORMAL = 128  # moves as the shared policy would not have it move, see `normality`
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.health import HealthConfig
 from swarmhold.hardware.monitor import MonitorConfig
+from swarmhold.hardware.normality import NormalityConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class HealthSettings:
     Attributes:
         monitor: thresholds of one observer.
         health: fusion and state machine.
+        normality: thresholds of whoever knows the shared policy.
         lease_s: how long a supervisor's table is valid.
         fade_s: time constant with which an expired table gives way to local evidence.
         stale_s: a belief older than this is masked for oneself, whatever its cause.
@@ -24,6 +26,7 @@ class HealthSettings:
 
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
+    normality: NormalityConfig = field(default_factory=NormalityConfig)
     lease_s: float = 1.0
     fade_s: float = 5.0
     stale_s: float = 1.0
@@ -41,7 +44,11 @@ class HealthSettings:
         """
         plain = dict(values)
         parts: dict[str, Any] = {}
-        for name, kind in (("monitor", MonitorConfig), ("health", HealthConfig)):
+        for name, kind in (
+            ("monitor", MonitorConfig),
+            ("health", HealthConfig),
+            ("normality", NormalityConfig),
+        ):
             parts[name] = kind(**_known(kind, plain.pop(name, {}), f"health.{name}"))
         return cls(**parts, **_known(cls, plain, "health"))
 

@@ -8,7 +8,13 @@ import numpy as np
 
 from swarmhold.hardware.health import FusionState, HealthInput, health_init, health_step
 from swarmhold.hardware.messages import HealthTable
-from swarmhold.hardware.monitor import MonitorInput, MonitorState, monitor_init, monitor_step
+from swarmhold.hardware.monitor import (
+    Accusation,
+    MonitorInput,
+    MonitorState,
+    monitor_init,
+    monitor_step,
+)
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Int
 
@@ -48,6 +54,7 @@ def supervisor_step(
     accusations: Int,
     estopped: Bool,
     now: float,
+    abnormal: Bool | None = None,
 ) -> tuple[SupervisorState, Verdict]:
     """One look at the fleet.
 
@@ -61,11 +68,14 @@ def supervisor_step(
         accusations: (..., N, N) last accusations heard, observer x subject.
         estopped: (..., N) latched e-stops.
         now: s, monotonic.
+        abnormal: (..., N) whose motion is not the policy's; None: nobody watches for it.
 
     Returns:
         New memory and verdict.
     """
     monitor, own_bits = monitor_step(settings.monitor, state.monitor, inputs, now)
+    if abnormal is not None:
+        own_bits = own_bits | np.where(abnormal, np.uint8(Accusation.ABNORMAL), np.uint8(0))
     everybody = np.concatenate([accusations, own_bits[..., None, :]], axis=-2).astype(np.uint8)
     current = inputs.age <= settings.monitor.silent_s
     reporting = np.concatenate([current, np.ones((*current.shape[:-1], 1), bool)], axis=-1)

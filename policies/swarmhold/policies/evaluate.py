@@ -7,7 +7,7 @@ Every cell replays the same layouts and the same faults; only who tells the weig
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Observation
 from swarmhold.policies.actor import Actor
-from swarmhold.policies.health_loop import HealthLoop
+from swarmhold.policies.health_loop import EnvWatch, HealthLoop
 from swarmhold.policies.randomise import exists_for_others
 from swarmhold.policies.redteam.attack import Attack
 from swarmhold.policies.rollout import ACTOR_KEYS
@@ -27,7 +27,6 @@ from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.faults import random_faults
 
 SOURCES = ("none", "supervisor", "oracle")
-LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
 TAIL = 50  # steps at the end of an episode over which score and error are averaged
 
 
@@ -115,6 +114,7 @@ def run_episodes(
     team_sizes: Sequence[int] | None = None,
     budget: EntityBudget | None = None,
     attack: Attack | None = None,
+    known: TeamPolicy | None = None,
 ) -> Episodes:
     """Play one batch of episodes.
 
@@ -129,13 +129,16 @@ def run_episodes(
         budget: whom robots attend to; None: everybody.
         attack: drives its robots, which then count as no part of the team, and may forge what
             they say; its faults act on top of `faults`.
+        known: what the supervisor knows that everybody's policy is, another object than `policy`;
+            None: it knows nothing of it, and judges nobody by what he does.
     """
     attack = attack or Attack.none(env.n_envs, env.n_robots)
     env.faults.hijacked = attack.robots
     faults = [[*plan, *more] for plan, more in zip(faults, attack.faults, strict=True)]
     step = env.reset(faults=faults, episode=episode, team_sizes=team_sizes)
     restart(policy)
-    loop = HealthLoop(settings, env.n_envs, env.n_robots)
+    watch = EnvWatch(settings, env, known) if known and source == "supervisor" else None
+    loop = HealthLoop(settings, env.n_envs, env.n_robots, watch)
     total = np.zeros(env.n_envs)
     alarms = np.zeros(env.n_envs)
     seconds = np.zeros(env.n_envs)
@@ -204,7 +207,8 @@ def evaluate(
     rng = np.random.default_rng([seed, 7])
     progress("nominal")
     none = [[] for _ in range(env.n_envs)]
-    nominal = run_episodes(env, policy, "supervisor", none, settings, 0, budget=budget)
+    more = {"budget": budget, "known": policy_of(env)}
+    nominal = run_episodes(env, policy, "supervisor", none, settings, 0, **more)
     rows: list[dict[str, Any]] = []
     sizes = [env.n_robots] * env.n_envs
     for kind in kinds:
@@ -218,7 +222,7 @@ def evaluate(
         cells: dict[str, Episodes] = {}
         for source in SOURCES:
             progress(f"{kind}, weights: {source}")
-            cells[source] = run_episodes(env, policy, source, plan, settings, 0, budget=budget)
+            cells[source] = run_episodes(env, policy, source, plan, settings, 0, **more)
         for source in SOURCES:
             row = {"fault": kind, "weights": source, **figures(cells[source], rng)}
             if source != "none":
@@ -275,38 +279,3 @@ def _restored_interval(
     back = (helped.returns - none.returns)[picks].mean(axis=1)
     low, high = np.percentile(back / np.where(np.abs(lost) < 1e-9, np.nan, lost), [2.5, 97.5])
     return [float(low), float(high)]
-
-
-def calibrate_mismatch(env: SwarmEnv, policy: TeamPolicy, margin: float = 2.0) -> float:
-    """Cross-check threshold from a fault-free run of the real loop.
-
-    Args:
-        env: environment of the reference backend, faults off.
-        policy: the policy that will fly.
-        margin: factor on the largest residual seen.
-
-    Returns:
-        m, distance between claimed and sensed position above which a sighting counts against
-        a robot.
-    """
-    step = env.reset(episode=0)
-    restart(policy)
-    worst = 0.0
-    while not step.done.all():
-        seen = env.evidence()
-        residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
-        worst = max(worst, float(np.nanmax(residual, initial=0.0)))
-        step = env.step(policy(step.observation, step.teammate_health))
-    return margin * worst
-
-
-def calibrated(env: SwarmEnv, policy: TeamPolicy) -> HealthSettings:
-    """Health settings with the cross-check threshold calibrated on a fault-free run.
-
-    Args:
-        env: environment of the reference backend, faults off.
-        policy: the policy that will fly.
-    """
-    limit = max(calibrate_mismatch(env, policy), LEAST_SIGMAS * env.model.peer_noise)
-    base = HealthSettings()
-    return replace(base, monitor=replace(base.monitor, mismatch_m=round(limit, 4)))

@@ -20,10 +20,10 @@ from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.attention import HealthAttentionActor
+from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.evaluate import (
     TeamPolicy,
-    calibrated,
     evaluate,
     heuristic_policy,
     run_episodes,
@@ -228,9 +228,9 @@ def _subject(args: EvaluateArgs) -> Subject:
 
 
 def _calibrated(make_env: Callable[[], SwarmEnv], subject: Subject) -> HealthSettings:
-    """Settings with the cross-check threshold of a fault-free run, as export would set it."""
+    """Settings with the thresholds of fault-free episodes, as export would set them."""
     env = make_env()
-    settings = calibrated(env, subject.act(env))
+    settings = calibrated(env, subject.act)
     env.close()
     return settings
 
@@ -247,7 +247,10 @@ def _survivors(
     env = make_env()
     plan: list[list[Any]] = [[] for _ in range(env.n_envs)]
     sizes = [size] * env.n_envs
-    out = run_episodes(env, subject.act(env), "supervisor", plan, settings, 0, sizes, budget)
+    out = run_episodes(
+        *(env, subject.act(env), "supervisor", plan, settings, 0, sizes, budget),
+        known=subject.act(env),
+    )
     env.close()
     return {
         "robots": size,

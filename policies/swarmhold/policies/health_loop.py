@@ -9,24 +9,51 @@ import numpy as np
 
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.monitor import MonitorInput
+from swarmhold.hardware.normality import Acts, Scene, Watch
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
 from swarmhold.hardware.team_health import local_init, local_step
 from swarmhold.hardware.types import Bool, Float, teammate_index
-from swarmhold.sim.env import Evidence
+from swarmhold.sim.env import Evidence, SwarmEnv
+
+
+class EnvWatch:
+    """A `Watch` over simulated teams: it hears what robots broadcast and knows the task."""
+
+    def __init__(self, settings: HealthSettings, env: SwarmEnv, acts: Acts) -> None:
+        """Args: thresholds, environment, and the shared policy, used by nobody else."""
+        self._env = env
+        config = settings.normality
+        self._watch = Watch(env.spec, config, acts, env.n_envs, env.n_robots)
+
+    def look(self, weights: Float, now: float) -> Bool:
+        """(E, N) whose motion is not the policy's, for weights (E, N) given to each robot."""
+        env = self._env
+        said, age = env.said()
+        scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3))
+        return self._watch.look(said, age, weights, scene, env.present, now)
+
+    @property
+    def departure(self) -> Float:
+        """(E, N) how far everybody departs from the policy, in shares of the action's bound."""
+        return self._watch.departure
 
 
 class HealthLoop:
     """Weights of E teams of N robots from what the robots themselves can notice."""
 
-    def __init__(self, settings: HealthSettings, n_envs: int, n_robots: int) -> None:
+    def __init__(
+        self, settings: HealthSettings, n_envs: int, n_robots: int, watch: EnvWatch | None = None
+    ) -> None:
         """Start with everybody healthy.
 
         Args:
             settings: thresholds, as stored in a bundle.
             n_envs: E.
             n_robots: N.
+            watch: the supervisor's knowledge of the policy; None: it has none.
         """
+        self._watch = watch
         self._settings, self._others = settings, teammate_index(n_robots)
         self._own = np.broadcast_to(np.eye(n_robots, dtype=bool), (n_envs, n_robots, n_robots))
         self._local = local_init(settings, (n_envs, n_robots), n_robots)
@@ -103,6 +130,7 @@ class HealthLoop:
             self._at_supervisor,
             np.zeros(age.shape, bool),
             now,
+            None if self._watch is None else self._watch.look(self._table, now),
         )
         self._table = verdict.weights
         self.states = verdict.states

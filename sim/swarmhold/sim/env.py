@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.spec import PolicySpec, policy_spec
+from swarmhold.hardware.surroundings import Landmarks, surroundings_of
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics, teammate_index
 from swarmhold.sim.disturb import OVERRUN, Actuation, Disturbances, OwnState, blend
 from swarmhold.sim.dynamics import effort
@@ -25,7 +26,7 @@ from swarmhold.sim.radio import Radio
 from swarmhold.sim.robots import model_of
 from swarmhold.sim.scenarios.base import Scenario, TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
-from swarmhold.sim.sensing import Landmarks, sightings_of, surroundings_of
+from swarmhold.sim.sensing import sightings_of
 from swarmhold.sim.step import Evidence, Step, Truth
 
 NEVER = 1e3  # s, age of a belief about a robot that was never heard
@@ -353,6 +354,13 @@ class SwarmEnv:
             deaf=deaf,
             stamp=radio.stamp,
         )
+
+    def said(self) -> tuple[Kinematics, Float]:
+        """What robots (E, N) said of themselves last, as a listener hears it, and its age in s."""
+        own, heard = np.arange(self.n_robots), self.radio.heard
+        parts = (heard.position, heard.velocity, heard.yaw, heard.yaw_rate)
+        age = self.radio.age(self.time_s)[:, own, own]
+        return Kinematics(*(part[:, own, own] for part in parts)), age
 
     def snapshot(self) -> Snapshot:
         """All that is needed to go on from here, bit-equal."""

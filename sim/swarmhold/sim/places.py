@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from swarmhold.hardware.surroundings import Landmarks
 from swarmhold.sim.scenarios.base import EVERYBODY, Layout
-from swarmhold.sim.sensing import Landmarks
 
 
 class Places:

@@ -1,98 +1,12 @@
-"""What robots sense for themselves: teammates by identified sighting, bodies by proximity."""
+"""What robots sense of their teammates by themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from swarmhold.hardware.types import Bool, Float, Int, Surroundings, TokenKind
+from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.noise import Keys, normal
 from swarmhold.sim.robots import Model
-
-BODY_SLOTS = 4  # nearest bodies that enter the obstacle stream
-
-
-@dataclass(frozen=True, slots=True)
-class Landmarks:
-    """Landmarks of E episodes, padded to L.
-
-    Attributes:
-        position: (E, L, 2) m, world.
-        value: (E, L).
-        mask: (E, L) True where the landmark exists.
-    """
-
-    position: Float
-    value: Float
-    mask: Bool
-
-    def rank(self) -> Float:
-        """(E, L) share of landmarks that matter more; ties go to the lower index."""
-        value = np.where(self.mask, self.value, -1.0)
-        count = value.shape[-1]
-        above = value[:, None, :] > value[:, :, None]
-        earlier = np.tril(np.ones((count, count), bool), -1)
-        above |= (value[:, None, :] == value[:, :, None]) & earlier
-        return above.sum(axis=-1) / np.maximum(self.mask.sum(axis=-1, keepdims=True), 1)
-
-
-def surroundings_of(
-    position: Float, present: Bool, landmarks: Landmarks, owners: Int, posts: Float, model: Model
-) -> Surroundings:
-    """Landmarks, then posts, then the nearest bodies within proximity range.
-
-    Args:
-        position: (E, N, 3) m, true positions.
-        present: (E, N) robots that exist; broken ones exist.
-        landmarks: of the episodes.
-        owners: (E, L) robot that alone sees the landmark, or -1.
-        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
-        model: gives range and radius.
-
-    Returns:
-        Arrays with leading dimensions (E, N).
-    """
-    n_envs, robots = present.shape
-    count, poles = landmarks.mask.shape[1], posts.shape[1]
-    offset = position[:, None, :, :2] - position[:, :, None, :2]
-    distance = np.sqrt(np.sum(offset**2, axis=-1))
-    seen = present[:, None, :] & present[:, :, None] & (distance < model.near_range)
-    seen[:, np.arange(robots), np.arange(robots)] = False
-    slots = min(BODY_SLOTS, robots)
-    near = np.argsort(np.where(seen, distance, np.inf), axis=-1, kind="stable")[..., :slots]
-    body_mask = np.take_along_axis(seen, near, axis=-1)
-    env = np.arange(n_envs)[:, None, None]
-    bodies = position[env, near]
-
-    def spread(array: Float) -> Float:
-        return np.broadcast_to(array[:, None], (n_envs, robots, *array.shape[1:]))
-
-    spots = np.full((n_envs, count + poles, 3), model.height)
-    spots[:, :count, :2], spots[:, count:, :2] = landmarks.position, posts[..., :2]
-    zeros = np.zeros((n_envs, robots, slots))
-    no_poles = np.zeros((n_envs, poles))
-    radius = np.concatenate([np.zeros((n_envs, count)), posts[..., 2]], axis=-1)
-    kind = np.concatenate(
-        [
-            np.full((n_envs, robots, count), TokenKind.LANDMARK),
-            np.full((n_envs, robots, poles), TokenKind.OBSTACLE),
-            zeros + TokenKind.BODY,
-        ],
-        axis=-1,
-    )
-    mine = (owners[:, None] < 0) | (owners[:, None] == np.arange(robots)[:, None])
-    value = np.concatenate([landmarks.value, no_poles], axis=-1)
-    rank = np.concatenate([landmarks.rank(), no_poles], axis=-1)
-    mark_mask = spread(landmarks.mask) & mine
-    return Surroundings(
-        position=np.concatenate([spread(spots), bodies], axis=2),
-        radius=np.concatenate([spread(radius), zeros + model.radius], axis=-1),
-        kind=kind.astype(int),
-        value=np.concatenate([spread(value), zeros], axis=-1),
-        rank=np.concatenate([spread(rank), zeros], axis=-1),
-        mask=np.concatenate([mark_mask, spread(posts[..., 2] > 0), body_mask], axis=-1),
-    )
 
 
 def sightings_of(keys: Keys, position: Float, present: Bool, blind: Bool, model: Model) -> Float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swarmhold.hardware.surroundings import Landmarks
 from swarmhold.hardware.types import Bool, Float, Int, Observation
 from swarmhold.sim.scenarios.base import Outcome
-from swarmhold.sim.sensing import Landmarks
 
 
 @dataclass(frozen=True, slots=True)

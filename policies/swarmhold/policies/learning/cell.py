@@ -16,11 +16,11 @@ from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Observation
 from swarmhold.policies.actor import Actor
+from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
 from swarmhold.policies.evaluate import (
     Episodes,
     TeamPolicy,
-    calibrated,
     run_episodes,
     torch_policy,
 )
@@ -74,7 +74,7 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
 def settings_of(cell: Cell, actor: Actor) -> HealthSettings:
     """Thresholds of the health chain, calibrated on fault-free episodes of this policy."""
     env = _env(cell, Column("nominal"))
-    settings = calibrated(env, torch_policy(actor))
+    settings = calibrated(env, lambda _: torch_policy(actor))
     env.close()
     return settings
 
@@ -96,7 +96,8 @@ def look(
     attack = _attack(cell, column, run, env, policy) if column.attack else None
     if column.alarms:
         policy = Alarmed(policy, column.alarms, round(ALARM_S / env.tick))
-    found = run_episodes(env, policy, weights, faults_of(cell, column), settings, 0, attack=attack)
+    plan, known = faults_of(cell, column), torch_policy(actor)
+    found = run_episodes(env, policy, weights, plan, settings, 0, attack=attack, known=known)
     env.close()
     return found
 

@@ -64,7 +64,7 @@ def red_team(
         makers = (team.scripted, team.messages, team.gradient, team.stored, lambda: iter(()))
         levels = sorted({*levels, 3} - {4})
     attacks = ((level, attack) for level in levels for attack in makers[level]())
-    table = measure(env, policy_of(env), attacks, settings, seed, tell)
+    table = measure(env, policy_of(env), attacks, settings, seed, tell, policy_of(env))
     env.close()
     if not table["rows"]:
         raise ConfigError("no attack is left; give a run folder, or other --levels")

@@ -33,6 +33,7 @@ def measure(
     settings: HealthSettings,
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
+    known: TeamPolicy | None = None,
 ) -> dict[str, Any]:
     """Play every attack under every source of weights.
 
@@ -43,6 +44,7 @@ def measure(
         settings: thresholds of the health chain.
         seed: of the bootstrap.
         progress: told before every cell.
+        known: see `run_episodes`.
 
     Returns:
         `nominal`: figures without attack; `rows`: per attack and source the same, with `ratio`
@@ -52,13 +54,15 @@ def measure(
     rng = np.random.default_rng([seed, 19])
     progress("nominal")
     nobody: list[list[Any]] = [[] for _ in range(env.n_envs)]
-    nominal = run_episodes(env, policy, "supervisor", nobody, settings, episode=0)
+    nominal = run_episodes(env, policy, "supervisor", nobody, settings, 0, known=known)
     rows: list[dict[str, Any]] = []
     learned: dict[str, Episodes] = {}
     for level, attack in attacks:
         for source in SOURCES:
             progress(f"level {level}: {attack.name}, weights: {source}")
-            found = run_episodes(env, policy, source, nobody, settings, 0, attack=attack)
+            found = run_episodes(
+                env, policy, source, nobody, settings, 0, attack=attack, known=known
+            )
             row = {"level": level, "attack": attack.name, "weights": source}
             row |= {**figures(found, rng), **_ratios(found, nominal, rng), **attack.figures}
             if level == 3:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import PolicySpec
+from swarmhold.hardware.surroundings import BODY_SLOTS
 from swarmhold.hardware.task_error import wanted_landmarks
 from swarmhold.hardware.types import TokenKind, teammate_index
 from swarmhold.policies.attention import HealthAttentionActor
@@ -23,7 +24,6 @@ from swarmhold.sim.blocks import STATE
 from swarmhold.sim.differentiable import DifferentiableBodies
 from swarmhold.sim.env import SwarmEnv
 from swarmhold.sim.robots import PHYSICS_HZ, DriveModel
-from swarmhold.sim.sensing import BODY_SLOTS
 
 SCENARIOS = ("rendezvous", "coverage")  # those whose error is written in torch
 TOUCHES = 3  # rounds in which overlapping bodies are pushed apart, as the batched twin does

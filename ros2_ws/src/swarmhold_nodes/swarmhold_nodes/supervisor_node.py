@@ -9,13 +9,15 @@ import numpy as np
 from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Bool
-from swarmhold_msgs.msg import HealthTable, RobotState
+from swarmhold_msgs.msg import HealthTable, RobotState, Task
 
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection import SUPERVISOR
 from swarmhold.hardware.messages import EVERYBODY
+from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
@@ -43,16 +45,20 @@ class SupervisorNode(Node):
             self.declare_parameter(name, default)
         refuse_duplicate(self)
         bundle = open_bundle(str(self.get_parameter("bundle").value))
+        self._policy = OnnxPolicy(bundle)
+        self._watch: FleetWatch | None = None
         self._n = int(self.get_parameter("team_size").value)
         self._settings = bundle.health
         self._state = supervisor_init(self._settings, (), self._n)
         self._beliefs = Beliefs(self._n)
         self._estopped = np.zeros(self._n, bool)
         self._term, self._seq = int(self.get_parameter("term").value), 0
-        self._last = np.zeros(self._n, np.int8)
+        self._last, self._weights = np.zeros(self._n, np.int8), np.ones(self._n)
         self._born, self._assembled = time.monotonic(), False
         self._unseen = np.full((self._n, 3), np.nan)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
+        if self._settings.normality.limit_s > 0.0:  # calibrated for this policy
+            self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(self._n):
             self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
@@ -62,6 +68,9 @@ class SupervisorNode(Node):
     def _on_state(self, msg: RobotState) -> None:
         if msg.recipient in (EVERYBODY, SUPERVISOR):
             self._beliefs.hear(codec.state_from_ros(msg), time.monotonic())
+
+    def _on_task(self, msg: Task) -> None:
+        self._watch = FleetWatch(self._policy, codec.task_from_ros(msg), self._n)
 
     def _on_estop(self, msg: Bool) -> None:
         self._estopped |= bool(msg.data)
@@ -80,7 +89,9 @@ class SupervisorNode(Node):
             self._beliefs.accusations,
             self._estopped,
             now,
+            self._watch.look(self._beliefs, self._weights, now) if self._watch else None,
         )
+        self._weights = verdict.weights
         self._seq += 1
         table = to_table(verdict, self._settings, self._term, self._seq, time.time(), "supervisor")
         self._pub.publish(codec.table_to_ros(table))

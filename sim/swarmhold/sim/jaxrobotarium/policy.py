@@ -14,11 +14,11 @@ from swarmhold.hardware.memory import restart
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.spec import policy_spec
+from swarmhold.hardware.surroundings import Landmarks, surroundings_of
 from swarmhold.hardware.types import Float, Kinematics, Observation, teammate_index
 from swarmhold.sim.ground.engine import ANGULAR_GAIN, LINEAR_GAIN, TICK
 from swarmhold.sim.jaxrobotarium.env import JaxRobotariumEnv
 from swarmhold.sim.robots import GRITSBOT
-from swarmhold.sim.sensing import Landmarks, surroundings_of
 
 ROBOT = "gritsbot"
 TICKS = round(1.0 / (policy_spec(ROBOT).rate_hz * TICK))  # of one decision of our policies

@@ -1,0 +1,57 @@
+"""The watch over one live team: what the supervisor makes of the messages it hears."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swarmhold.hardware.beliefs import Beliefs
+from swarmhold.hardware.messages import Task
+from swarmhold.hardware.normality import Scene, Watch
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
+from swarmhold.hardware.surroundings import Landmarks
+from swarmhold.hardware.types import Bool, Float
+
+
+class FleetWatch:
+    """Holds what robots do against their policy, as often as that one decides."""
+
+    def __init__(self, policy: OnnxPolicy, task: Task, team_size: int) -> None:
+        """Args: the policy of all robots, with calibrated thresholds; their task; and N."""
+        spec, config = policy.bundle.spec, policy.bundle.health.normality
+        self._watch = Watch(spec, config, OnnxTeam(policy), 1, team_size)
+        self._scene, self._n = _scene(task), team_size
+        self._period = 1.0 / spec.rate_hz
+        self._looked_at = -np.inf
+        self._accused = np.zeros(team_size, bool)
+
+    def look(self, beliefs: Beliefs, weights: Float, now: float) -> Bool:
+        """Who moves as the policy would not have it.
+
+        Args:
+            beliefs: the observer's.
+            weights: (N) of the last table.
+            now: s, monotonic.
+
+        Returns:
+            (N).
+        """
+        if now - self._looked_at < 0.9 * self._period:
+            return self._accused
+        self._looked_at = now
+        said = beliefs.teammates(np.arange(self._n)[None])
+        age, working = beliefs.age(now)[None], beliefs.working[None]
+        self._accused = self._watch.look(said, age, weights[None], self._scene, working, now)[0]
+        return self._accused
+
+    @property
+    def departure(self) -> Float:
+        """(N) how far everybody departs from the policy, in shares of the action's bound."""
+        departure: Float = self._watch.departure[0]
+        return departure
+
+
+def _scene(task: Task) -> Scene:
+    marks = np.asarray(task.landmarks, float).reshape(-1, 3)
+    landmarks = Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
+    nobody = np.full((1, len(marks)), -1)
+    return Scene(landmarks, nobody, np.zeros((1, 0, 3)), np.asarray(task.home, float))

@@ -1,0 +1,231 @@
+"""Action normality: does a robot move as the policy that all share would have it move?
+
+A robot that goes wrong and is honest about it is found by nobody who compares claims with
+sightings. But all robots run one policy on what everybody hears. So an observer can put itself
+in each robot's place, ask the policy what it would do there, and hold that against how the robot
+moves. Robots lag behind set-points that jump, so both are smoothed alike before they are
+compared, and what exceeds the usual departure is summed up by a CUSUM (Page, Biometrika 41, 1954):
+S <- max(0, S + (r - slack) dt), and S > limit accuses.
+
+Less than was expected, in its direction, is no departure: so moves who is slow, blocked, or held
+back by its safety filter. Nothing at all proves nothing, neither for nor against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from swarmhold.hardware.observe import observe, to_body
+from swarmhold.hardware.spec import PolicySpec
+from swarmhold.hardware.surroundings import Landmarks, surroundings_of
+from swarmhold.hardware.types import Bool, Float, Int, Kinematics, Observation, teammate_index
+
+INERT = 0.1  # share of the expected motion below which a robot stands
+
+
+class Acts(Protocol):
+    """The policy that all share, for all robots of all teams at once."""
+
+    def __call__(self, seen: Observation, weights: Float) -> Float:
+        """Set-points (E, N, Da) in physical units."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalityConfig:
+    """Thresholds; calibrated on fault-free flights and stored with the bundle.
+
+    Attributes:
+        slack: departure, in shares of the action's bound, that counts for nothing.
+        limit_s: summed excess departure, s, that makes an accusation; 0: not calibrated, so
+            that nobody is accused.
+        near_m: m, reach of the robots' own proximity sensing.
+        smooth_s: time constant with which set-points and motions are smoothed.
+        heard_s: a robot that was not heard for longer is not judged.
+    """
+
+    slack: float = 1.0
+    limit_s: float = 0.0
+    near_m: float = 0.3
+    smooth_s: float = 1.0
+    heard_s: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class NormalityState:
+    """Memory, arrays (..., N); motions in shares of the action's bound.
+
+    Attributes:
+        last_now: s, time of the last look.
+        expected: (..., N, Da) smoothed motion that the policy asks for.
+        motion: (..., N, Da) smoothed motion.
+        excess: s, the CUSUM.
+    """
+
+    last_now: float
+    expected: Float
+    motion: Float
+    excess: Float
+
+
+def normality_init(lead: tuple[int, ...], n: int, action_size: int) -> NormalityState:
+    """Nobody has departed from anything yet."""
+    still = np.zeros((*lead, n, action_size))
+    return NormalityState(np.nan, still, still, np.zeros((*lead, n)))
+
+
+def normality_step(
+    config: NormalityConfig,
+    state: NormalityState,
+    expected: Float,
+    motion: Float,
+    judged: Bool,
+    now: float,
+) -> tuple[NormalityState, Float, Bool]:
+    """One look.
+
+    Args:
+        config: thresholds.
+        state: memory.
+        expected: (..., N, Da) what the policy asks for, in shares of the action's bound.
+        motion: (..., N, Da) what the robots do.
+        judged: (..., N) robots whose motion and place are known.
+        now: s, monotonic.
+
+    Returns:
+        New memory, departures (..., N) and who is accused (..., N).
+    """
+    dt = 0.0 if np.isnan(state.last_now) else now - state.last_now
+    share = np.where(judged, 1.0 - np.exp(-dt / config.smooth_s), 0.0)[..., None]
+    asked = state.expected + share * (expected - state.expected)
+    done = state.motion + share * (motion - state.motion)
+    much, along = np.sum(asked**2, axis=-1), np.sum(asked * done, axis=-1)
+    obeyed = np.clip(along / np.maximum(much, 1e-9), 0.0, 1.0)
+    departure = np.sqrt(np.sum((done - obeyed[..., None] * asked) ** 2, axis=-1))
+    inert = (much > config.slack**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
+    excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
+    excess = np.where(judged & ~inert, excess, state.excess)
+    if config.limit_s > 0.0:  # what has long been wrong need not be right for as long
+        excess = np.minimum(excess, 2.0 * config.limit_s)
+    accused = (excess > config.limit_s) & (config.limit_s > 0.0)
+    return NormalityState(now, asked, done, excess), departure, accused
+
+
+def motion_of(spec: PolicySpec, moving: Kinematics) -> Float:
+    """(..., Da) the set-point that a twist (...) amounts to."""
+    planar = to_body(moving.velocity, moving.yaw)
+    if spec.drives:
+        return np.stack([planar[..., 0], moving.yaw_rate], axis=-1)
+    return planar[..., :2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    near_range: float
+    radius: float
+    height: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the task tells everybody, of E teams.
+
+    Attributes:
+        landmarks: (E, L).
+        owners: (E, L) robot that alone sees the landmark, or -1.
+        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
+        home: (3) m, world ENU.
+    """
+
+    landmarks: Landmarks
+    owners: Int
+    posts: Float
+    home: Float
+
+
+class Watch:
+    """An observer that knows the policy and the task, and hears E teams of N robots."""
+
+    def __init__(
+        self, spec: PolicySpec, config: NormalityConfig, acts: Acts, teams: int, robots: int
+    ) -> None:
+        """Args: contract, thresholds, the shared policy (not used by anybody else), E and N."""
+        self._spec, self._config, self._acts = spec, config, acts
+        self._others = teammate_index(robots)
+        self._bound = np.asarray(spec.action_bound)
+        self._expected: Float = np.zeros((teams, robots, spec.action_size))
+        self._weights: Float = np.ones((teams, robots))
+        self._state = normality_init((teams,), robots, spec.action_size)
+        self.departure: Float = np.zeros((teams, robots))
+
+    def look(
+        self, said: Kinematics, age: Float, weights: Float, scene: Scene, judged: Bool, now: float
+    ) -> Bool:
+        """Compare what everybody does with what was to be expected of them.
+
+        Args:
+            said: (E, N) what the robots say of themselves.
+            age: (E, N) s since they said it; infinity if they never did.
+            weights: (E, N) that everybody is held to give each robot.
+            scene: the task.
+            judged: (E, N) robots that are at work.
+            now: s, monotonic.
+
+        Returns:
+            (E, N) whose motion is not the policy's.
+        """
+        said, sound = _sound(said)
+        known = np.isfinite(age) & sound
+        motion = motion_of(self._spec, said)
+        judged = judged & known & (age <= self._config.heard_s)
+        self._pardon(weights)
+        # What was expected last is what moves the robots now.
+        self._state, self.departure, accused = normality_step(
+            self._config, self._state, self._expected / self._bound, motion / self._bound, judged,
+            now,
+        )  # fmt: skip
+        seen = self._see(said, motion, age, known, scene)
+        given = np.where(known, weights, 0.0)[:, self._others]
+        action = np.nan_to_num(self._acts(seen, given))
+        self._expected = np.clip(action, -self._bound, self._bound)
+        return accused
+
+    def _pardon(self, weights: Float) -> None:
+        """Who believed a robot that is trusted no longer did what was right in its eyes."""
+        fallen = (weights < 0.5) & (self._weights >= 0.5)
+        believed = fallen.any(axis=-1, keepdims=True) & (weights >= 0.5)
+        self._weights = weights
+        excess = np.where(believed, 0.0, self._state.excess)
+        self._state = replace(self._state, excess=excess)
+
+    def _see(
+        self, said: Kinematics, motion: Float, age: Float, known: Bool, scene: Scene
+    ) -> Observation:
+        """(E, N) what each robot observes, as far as an outsider can tell."""
+        body = _Body(self._config.near_m, self._spec.radius_m)
+        env, others = np.arange(len(age))[:, None, None], self._others[None]
+        team = Kinematics(
+            *(part[env, others] for part in (said.position, said.velocity, said.yaw, said.yaw_rate))
+        )
+        return observe(
+            self._spec,
+            own=said,
+            last_action=motion / self._bound,
+            team=team,
+            team_age=np.minimum(np.nan_to_num(age, posinf=1e3), 1e3)[env, others],
+            surroundings=surroundings_of(
+                said.position, known, scene.landmarks, scene.owners, scene.posts, body
+            ),
+            home=scene.home * np.array([1.0, 1.0, 0.0]),
+        )
+
+
+def _sound(said: Kinematics) -> tuple[Kinematics, Bool]:
+    """The same in the plane, with zeros where something is not finite; and where all is finite."""
+    parts = (said.position, said.velocity, said.yaw, said.yaw_rate)
+    finite = np.isfinite(np.concatenate([p.reshape(*said.yaw.shape, -1) for p in parts], axis=-1))
+    position, velocity, yaw, yaw_rate = (np.nan_to_num(p, posinf=0.0, neginf=0.0) for p in parts)
+    flat = np.array([1.0, 1.0, 0.0])
+    return Kinematics(position * flat, velocity * flat, yaw, yaw_rate), finite.all(axis=-1)
