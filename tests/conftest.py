@@ -28,6 +28,11 @@ def rendezvous_bundle():
     return BUNDLES / "rendezvous-epuck"
 
 
+@pytest.fixture(scope="session")
+def coverage_bundle():
+    return BUNDLES / "coverage-epuck"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ros_log_folder(tmp_path_factory):
     """rclpy writes one log file a process: into the run's own temporary folder."""

@@ -16,7 +16,7 @@ from swarmhold.policies.learning.cli import main
 from swarmhold.policies.learning.page import FIELDS, write
 from swarmhold.policies.learning.plan import Column, Row, Table, cells_of
 from swarmhold.policies.learning.results import Results
-from swarmhold.policies.learning.sections import reached
+from swarmhold.policies.learning.sections import reached, seconds_until
 from swarmhold.policies.learning.spread import spread
 from swarmhold.policies.learning.stats import iqm, share_of, spread_of
 from swarmhold.policies.learning.tables import TABLES
@@ -80,6 +80,16 @@ def test_the_first_time_that_success_is_near_its_end() -> None:
     final, at = reached(rising)
     assert final == 1.0 and at is not None and 40 <= at <= 50
     assert reached(np.zeros(20)) == (0.0, None)
+
+
+def test_what_the_heuristic_drives_is_not_solved() -> None:
+    log = [
+        {"seconds": 3.0, "return": -5.0, "heuristic_share": 0.5},
+        {"seconds": 3.0, "return": -20.0, "heuristic_share": 0.0},
+        {"seconds": 3.4, "return": -12.0},
+    ]
+    assert seconds_until(log, "return", -13.0) == "9"
+    assert seconds_until(log, "return", -1.0) == "not in 9"
 
 
 def test_rows_share_what_they_can() -> None:

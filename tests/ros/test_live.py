@@ -112,6 +112,16 @@ def test_faults_are_refused_where_they_are_off(tmp_path, rendezvous_bundle):
         assert wait_for(lambda: states(fleet) == ["HEALTHY", "HEALTHY"])
 
 
+def test_who_runs_away_and_says_so_is_found(tmp_path, coverage_bundle):
+    """Nobody's sightings contradict it: only its policy does."""
+    config = FleetConfig(coverage_bundle, 4, tmp_path / "f", record=False, allow_faults=True)
+    with Fleet(config) as fleet:
+        time.sleep(1.0)
+        fleet.inject(FaultSpec("runaway", 1))
+        assert wait_for(lambda: states(fleet)[1:2] == ["QUARANTINED"], 30.0)
+        assert [state for robot, state in enumerate(states(fleet)) if robot != 1] == ["HEALTHY"] * 3
+
+
 def fly(folder, bundle, *more):
     command = [SWARMHOLD, "fly", "--bundle", str(bundle), "--robots", "3", "--record", str(folder)]
     return subprocess.Popen(

@@ -82,7 +82,9 @@ def imitate(
         "return": float(batch.reward.sum(axis=0).mean()),
         "score": float(batch.score.mean()),
         "error_m": float(batch.error.mean()),
+        "success": float(batch.success.mean()),
         "imitation_loss": loss,
+        "heuristic_share": follow,
     }
 
 
