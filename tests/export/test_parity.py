@@ -22,6 +22,7 @@ from swarmhold.export.parity import TEAM_SIZES, TOLERANCE, compare
 from swarmhold.export.seal import record
 from swarmhold.hardware.bundle import INPUTS, OUTPUTS, open_bundle
 from swarmhold.hardware.errors import BundleError
+from swarmhold.hardware.signing import load_public, new_key
 from swarmhold.hardware.spec import ROBOTS, policy_spec
 from swarmhold.hardware.types import Observation
 from swarmhold.policies.attention import HealthAttentionActor
@@ -183,13 +184,17 @@ def test_export_verb_seals_a_bundle_that_opens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], trained: Path
 ) -> None:
     out = tmp_path / "bundle"
-    assert main([str(trained), "--out", str(out), "--json"]) == 0
+    public, key = new_key(tmp_path / "lab.pem")
+    sign = ["--sign", str(tmp_path / "lab.pem")]
+    assert main([str(trained), "--out", str(out), *sign, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    bundle = open_bundle(out)
+    bundle = open_bundle(out, load_public([public]))
+    assert bundle.signed_by == figures["signed_by"] == key.id
     assert bundle.digest == figures["digest"]
     assert figures["parity"]["worst"] <= TOLERANCE
     assert bundle.manifest.team_sizes_trained == (3, 4)
     assert bundle.health.monitor.mismatch_m > 0.0
+    assert bundle.health.normality.limit_s > 0.0
     assert "Limits" in (out / "model_card.md").read_text()
 
 

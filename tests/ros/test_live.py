@@ -2,21 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from swarmhold.hardware.errors import ConfigError, NotReadyError
+from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import detections, false_alarms
+from swarmhold.hardware.signing import load_private, new_key, sign_bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
@@ -120,6 +123,23 @@ def test_who_runs_away_and_says_so_is_found(tmp_path, coverage_bundle):
         fleet.inject(FaultSpec("runaway", 1))
         assert wait_for(lambda: states(fleet)[1:2] == ["QUARANTINED"], 30.0)
         assert [state for robot, state in enumerate(states(fleet)) if robot != 1] == ["HEALTHY"] * 3
+
+
+def test_robots_fly_what_a_pinned_key_has_signed_and_nothing_else(tmp_path, rendezvous_bundle):
+    signed = shutil.copytree(rendezvous_bundle, tmp_path / "signed")
+    public, key = new_key(tmp_path / "lab.pem")
+    sign_bundle(signed, load_private(tmp_path / "lab.pem"))
+    config = FleetConfig(signed, 2, tmp_path / "f", keys=(public,), record=False)
+    with Fleet(config) as fleet:
+        assert fleet.bundle.signed_by == key.id
+        assert wait_for(lambda: states(fleet) == ["HEALTHY", "HEALTHY"])
+    with pytest.raises(BundleError, match="is not signed"):
+        Fleet(replace(config, bundle=rendezvous_bundle, folder=tmp_path / "g"))
+    command = [sys.executable, "-m", "swarmhold_nodes.policy_node", "--ros-args"]
+    asked = {"bundle": rendezvous_bundle, "keys": public, "team_size": 2}
+    parameters = [part for name, value in asked.items() for part in ("-p", f"{name}:={value}")]
+    node = subprocess.run([*command, *parameters], capture_output=True, text=True, timeout=60)
+    assert node.returncode == 2 and "is not signed" in node.stderr + node.stdout
 
 
 def fly(folder, bundle, *more):

@@ -14,6 +14,7 @@ from swarmhold.export.seal import export_run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.signing import load_private, sign_bundle
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ExportArgs:
     """Output of `swarmhold evaluate --json`, to be printed on the model card."""
     robustness: int = 0
     """Paired episodes of each figure of a robustness page in the bundle; 0 for no page."""
+    sign: Path | None = None
+    """Private key to sign the bundle with, see `swarmhold keygen`."""
     json: bool = False
     """Print the figures as JSON."""
 
@@ -51,6 +54,7 @@ def main(argv: list[str]) -> int:
     """Export, then open the bundle as a robot would."""
     args = parse(ExportArgs, argv, "swarmhold export")
     table = None if args.evaluation is None else _table(args.evaluation)
+    private = None if args.sign is None else load_private(args.sign)
     pages = None
     if args.robustness:
         if args.robustness < 2:
@@ -58,11 +62,20 @@ def main(argv: list[str]) -> int:
         pages = robustness(args.run, args.robustness, note)
     digest, parity = export_run(args.run, args.out, table, pages)
     open_bundle(args.out)
+    signed_by = None if private is None else sign_bundle(args.out, private)
     if args.json:
-        print_json({"bundle": str(args.out), "digest": digest, "parity": parity.as_dict()})
+        print_json(
+            {
+                "bundle": str(args.out),
+                "digest": digest,
+                "parity": parity.as_dict(),
+                "signed_by": signed_by,
+            }
+        )
     else:
         say(
             f"{args.out}: sealed, sha256 {digest[:16]}; graph and network agree within "
             f"{parity.worst:.1e} over teams of 2 to 50"
+            + (f"; signed by {signed_by}" if signed_by else "")
         )
     return 0

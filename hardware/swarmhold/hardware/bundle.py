@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
 from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 
 SCHEMA = 1
@@ -63,6 +65,7 @@ class Bundle:
         spec: the contract, equal to the code's own.
         health: calibrated settings.
         session: ready to run.
+        signed_by: id of the pinned key that vouches for it; None where no key was asked for.
     """
 
     manifest: Manifest
@@ -70,6 +73,7 @@ class Bundle:
     spec: PolicySpec
     health: HealthSettings
     session: onnxruntime.InferenceSession
+    signed_by: str | None = None
 
     @property
     def short_digest(self) -> int:
@@ -92,11 +96,12 @@ def graph_names(remembers: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return ((*INPUTS, HIDDEN), (*OUTPUTS, HIDDEN_NEXT)) if remembers else (INPUTS, OUTPUTS)
 
 
-def open_bundle(path: Path | str) -> Bundle:
+def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
     """Open and check a bundle.
 
     Args:
         path: folder, or zip archive of one.
+        keys: pinned; with any, one of them must have signed the bundle.
 
     Returns:
         The bundle, its session loaded and its golden vectors replayed.
@@ -108,6 +113,7 @@ def open_bundle(path: Path | str) -> Bundle:
     path = Path(path)
     read = _reader(path)
     raw = read("manifest.json")
+    signed_by = _check_signature(read, raw, keys, path) if keys else None
     manifest = _parse_manifest(raw, path)
     spec = _check_spec(manifest, path)
     contents = {name: read(name) for name in manifest.files}
@@ -124,7 +130,7 @@ def open_bundle(path: Path | str) -> Bundle:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, session)
+    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, session, signed_by)
 
 
 def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -> str:
@@ -153,6 +159,7 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
         **fields,
     )
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / SIGNATURE).unlink(missing_ok=True)  # it vouched for the older one
     for name, data in files.items():
         (folder / name).write_bytes(data)
     left_out = {"memory"} if manifest.memory is None else None
@@ -178,6 +185,12 @@ class _Reader:
                 self._prefix = tops.pop() + "/"
         elif not path.is_dir():
             raise BundleError(f"{path} does not exist; give the folder that export has written")
+
+    def holds(self, name: str) -> bool:
+        """Whether there is such a member."""
+        if self._archive is not None:
+            return self._prefix + name in self._archive.namelist()
+        return (self._path / name).is_file()
 
     def __call__(self, name: str) -> bytes:
         if "/" in name or "\\" in name or name.startswith("."):
@@ -205,6 +218,14 @@ class _Reader:
 
 def _reader(path: Path) -> _Reader:
     return _Reader(path)
+
+
+def _check_signature(read: _Reader, manifest: bytes, keys: Sequence[PublicKey], path: Path) -> str:
+    if not read.holds(SIGNATURE):
+        raise BundleError(
+            f"{path} is not signed, and keys are pinned; sign it: swarmhold sign {path} --key KEY"
+        )
+    return check(manifest, read(SIGNATURE), keys, path).id
 
 
 def _parse_manifest(raw: bytes, path: Path) -> Manifest:

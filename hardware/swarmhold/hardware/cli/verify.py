@@ -12,6 +12,7 @@ from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import BundleError
 from swarmhold.hardware.fuzz import Feeds, Fuzzed, Outputs, fuzz
+from swarmhold.hardware.signing import load_public
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class VerifyArgs:
 
     bundle: Annotated[Path, tyro.conf.Positional]
     """Bundle folder or zip archive."""
+    key: tuple[Path, ...] = ()
+    """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
     fuzz: int = 0
     """Also run the graph on this many observations of arbitrary values, NaN and infinities."""
     json: bool = False
@@ -36,7 +39,7 @@ def main(argv: list[str]) -> int:
         0 if the bundle may fly; the caller turns the error of a bad one into one line and 2.
     """
     args = parse(VerifyArgs, argv, "swarmhold verify")
-    bundle = open_bundle(args.bundle)
+    bundle = open_bundle(args.bundle, load_public(args.key) if args.key else ())
     manifest = bundle.manifest
     low, high = manifest.team_sizes_trained
     found = _fuzzed(bundle, args.fuzz) if args.fuzz > 0 else None
@@ -49,12 +52,14 @@ def main(argv: list[str]) -> int:
                 "scenario": manifest.scenario,
                 "robot": manifest.robot,
                 "team_sizes_trained": [low, high],
+                "signed_by": bundle.signed_by,
                 **({"fuzzed": asdict(found)} if found else {}),
             }
         )
     else:
         teams = f"teams of {low} to {high}"
-        say(f"{args.bundle}: good. {manifest.name}, {teams}, sha256 {bundle.digest[:16]}")
+        signed = f", signed by {bundle.signed_by}" if bundle.signed_by else ""
+        say(f"{args.bundle}: good. {manifest.name}, {teams}, sha256 {bundle.digest[:16]}{signed}")
         if found:
             say(f"{found.observations:,} arbitrary observations: all outputs finite and in bounds")
     return 0

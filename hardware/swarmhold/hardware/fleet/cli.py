@@ -24,6 +24,8 @@ class FlyArgs:
     """Bundle folder or zip archive."""
     robots: int
     """Team size."""
+    key: tuple[Path, ...] = ()
+    """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
     seconds: float = 30.0
     """Length of the flight."""
     seed: int = 0
@@ -60,6 +62,7 @@ def main(argv: list[str]) -> int:
         bundle=args.bundle,
         robots=args.robots,
         folder=folder,
+        keys=args.key,
         seed=args.seed,
         domain=args.domain,
         reweight=args.reweight,

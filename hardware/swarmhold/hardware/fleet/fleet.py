@@ -21,6 +21,7 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
+from swarmhold.hardware.signing import load_public
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
@@ -49,6 +50,7 @@ class FleetConfig:
 
     Attributes:
         bundle: bundle folder or archive.
+        keys: public keys, one of which must have signed it; none: it need not be signed.
         robots: team size.
         folder: run folder; logs, events and the recording go there.
         seed: of the world.
@@ -64,6 +66,7 @@ class FleetConfig:
     robots: int
     folder: Path
     seed: int = 0
+    keys: tuple[Path, ...] = ()
     domain: int | None = None
     reweight: bool = True
     entities: Entities = "none"
@@ -107,7 +110,7 @@ class Fleet:
         if config.record:
             _need("rosbags", "record")
         self.config = config
-        self.bundle = open_bundle(config.bundle)
+        self.bundle = open_bundle(config.bundle, load_public(config.keys) if config.keys else ())
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
@@ -216,7 +219,7 @@ class Fleet:
     def _spawn_robot(self, robot: int) -> Child:
         config = self.config
         parameters = {
-            "bundle": str(Path(config.bundle).resolve()),
+            **self._what_to_fly(),
             "robot": robot,
             "team_size": config.robots,
             "reweight": config.reweight,
@@ -225,15 +228,16 @@ class Fleet:
         }
         return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
 
+    def _what_to_fly(self) -> dict[str, str]:
+        keys = [str(path.resolve()) for path in self.config.keys]
+        given = {"keys": os.pathsep.join(keys)} if keys else {}
+        return {"bundle": str(Path(self.config.bundle).resolve()), **given}
+
     def start_supervisor(self, term: int = 1) -> None:
         """Start a supervisor; after one has died, with a higher term."""
         self._spawn(
             "supervisor",
-            {
-                "bundle": str(Path(self.config.bundle).resolve()),
-                "team_size": self.config.robots,
-                "term": term,
-            },
+            {**self._what_to_fly(), "team_size": self.config.robots, "term": term},
         )
 
     def _await_quorum(self) -> None:

@@ -20,6 +20,7 @@ def generate_launch_description():
             DeclareLaunchArgument("robot", description="roster index"),
             DeclareLaunchArgument("team_size", description="robots in the team"),
             DeclareLaunchArgument("bundle", description="policy bundle"),
+            DeclareLaunchArgument("keys", default_value="", description="public keys to pin"),
             Node(
                 package="swarmhold_nodes",
                 executable="policy_node",
@@ -27,6 +28,7 @@ def generate_launch_description():
                 parameters=[
                     {
                         "bundle": LaunchConfiguration("bundle"),
+                        "keys": LaunchConfiguration("keys"),
                         "robot": number,
                         "team_size": size,
                     }

@@ -15,7 +15,8 @@ def team(context):
     robots = int(LaunchConfiguration("robots").perform(context))
     scenario = LaunchConfiguration("scenario").perform(context)
     robot = LaunchConfiguration("robot").perform(context)
-    common = {"bundle": bundle, "team_size": robots}
+    keys = LaunchConfiguration("keys").perform(context)
+    common = {"bundle": bundle, "keys": keys, "team_size": robots}
     world = {"scenario": scenario, "robot": robot, "team_size": robots}
     nodes = [
         Node(package="swarmhold_nodes", executable="world_node", parameters=[world]),
@@ -38,6 +39,7 @@ def generate_launch_description():
     return LaunchDescription(
         [
             DeclareLaunchArgument("bundle", description="policy bundle"),
+            DeclareLaunchArgument("keys", default_value="", description="public keys to pin"),
             DeclareLaunchArgument("robots", default_value="4"),
             DeclareLaunchArgument("scenario", default_value="rendezvous"),
             DeclareLaunchArgument("robot", default_value="epuck"),

@@ -32,6 +32,7 @@ from swarmhold.hardware.injection import Injector
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
+from swarmhold.hardware.signing import pinned
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
@@ -58,6 +59,7 @@ class PolicyNode(LifecycleNode):
         )
         for name, default in (
             ("bundle", ""),
+            ("keys", ""),
             ("robot", 0),
             ("team_size", 1),
             ("reweight", True),
@@ -94,7 +96,8 @@ class PolicyNode(LifecycleNode):
         self._problem = ""
         try:
             self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
-            self._policy = OnnxPolicy(open_bundle(str(self._value("bundle"))))
+            keys = pinned(str(self._value("keys")))
+            self._policy = OnnxPolicy(open_bundle(str(self._value("bundle")), keys))
             self._entities = self._policy.entity_budget(self._value("entities")).mode  # type: ignore[arg-type]
         except SwarmholdError as error:
             self._problem = str(error)

@@ -18,6 +18,7 @@ from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection import SUPERVISOR
 from swarmhold.hardware.messages import EVERYBODY
 from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
@@ -41,10 +42,11 @@ class SupervisorNode(Node):
         super().__init__(
             "supervisor", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (("bundle", ""), ("team_size", 1), ("term", 1)):
+        for name, default in (("bundle", ""), ("keys", ""), ("team_size", 1), ("term", 1)):
             self.declare_parameter(name, default)
         refuse_duplicate(self)
-        bundle = open_bundle(str(self.get_parameter("bundle").value))
+        keys = pinned(str(self.get_parameter("keys").value))
+        bundle = open_bundle(str(self.get_parameter("bundle").value), keys)
         self._policy = OnnxPolicy(bundle)
         self._watch: FleetWatch | None = None
         self._n = int(self.get_parameter("team_size").value)
