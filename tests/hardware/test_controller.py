@@ -143,6 +143,17 @@ def test_the_supervisor_can_lower_and_its_death_changes_only_the_source(policy):
     assert min(team.weight(2)) > 0.9
 
 
+def test_a_supervisor_that_condemns_most_without_cause_is_not_believed(policy):
+    team = Team(policy, 5)
+    team.run(1.0)
+    for seq in range(1, 20):
+        team.run(DT, tables=[table([0, 0, 0, 0, 0], seq=seq)])
+    assert all(w == 1.0 for robot in range(5) for w in team.weight(robot))
+    for seq in range(20, 40):
+        team.run(DT, tables=[table([0, 0, 1, 1, 1], seq=seq)])
+    assert team.weight(0) == team.weight(1) == [0.0] * 4, "two of five are within its authority"
+
+
 def test_replayed_and_older_tables_are_dropped(policy):
     team = Team(policy, 3)
     team.run(0.5)

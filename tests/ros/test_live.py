@@ -125,6 +125,35 @@ def test_who_runs_away_and_says_so_is_found(tmp_path, coverage_bundle):
         assert [state for robot, state in enumerate(states(fleet)) if robot != 1] == ["HEALTHY"] * 3
 
 
+def test_a_standby_takes_over_and_keeps_what_was_known(tmp_path, rendezvous_bundle):
+    """Killed, then stopped and woken: robots follow one supervisor, and forgive nobody."""
+    config = FleetConfig(rendezvous_bundle, 4, tmp_path / "f", allow_faults=True, standbys=2)
+    with Fleet(config) as fleet:
+        assert wait_for(lambda: speakers(fleet) == ["supervisor"])
+        fleet.inject(FaultSpec("spoof", 2, seed=3))
+        assert wait_for(lambda: states(fleet)[2:3] == ["QUARANTINED"])
+        fleet.kill_supervisor()
+        assert wait_for(lambda: speakers(fleet) == ["supervisor", "supervisor_1"])
+        assert wait_for(lambda: states(fleet)[2] == "QUARANTINED")
+        fleet.children["supervisor_1"].signal(signal.SIGSTOP)
+        assert wait_for(lambda: speakers(fleet)[2:] == ["supervisor_2"])
+        fleet.children["supervisor_1"].signal(signal.SIGCONT)
+        time.sleep(3.0)
+        assert speakers(fleet)[3:] == []
+        fleet.check(set())
+    recorded = read_flight(tmp_path / "f")
+    late = recorded.robots[0].t > recorded.duration - 1.0
+    assert (recorded.robots[0].source[late] == 1).all(), "the table is valid again"
+    assert (recorded.robots[0].weights[late][:, 2] == 0.0).all()
+
+
+def speakers(fleet):
+    """Supervisors in the order in which they began to speak."""
+    lines = (fleet.config.folder / "events.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    return [event["source"] for event in events if event["event"] == "speaks"]
+
+
 def test_robots_fly_what_a_pinned_key_has_signed_and_nothing_else(tmp_path, rendezvous_bundle):
     signed = shutil.copytree(rendezvous_bundle, tmp_path / "signed")
     public, key = new_key(tmp_path / "lab.pem")

@@ -21,6 +21,7 @@ from swarmhold.hardware.messages import (
     Task,
 )
 from swarmhold.hardware.observe import observe
+from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
 from swarmhold.hardware.surroundings import BODY_SLOTS
@@ -126,12 +127,10 @@ class RobotController:
 
     def on_table(self, table: HealthTable, now: float) -> None:
         """A health table arrived; older terms and replays are dropped."""
-        held = self._table
         if len(table.weights) != self._config.team_size:
             return
-        if held is not None and (table.term, table.seq) <= (held.term, held.seq):
-            return
-        self._table, self._table_at = table, now
+        if supersedes(table, self._table, now - self._table_at):
+            self._table, self._table_at = table, now
 
     def team_complete(self, now: float) -> bool:
         """Whether every teammate has been heard at least once."""

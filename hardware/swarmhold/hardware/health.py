@@ -297,6 +297,26 @@ def _weight(
     return np.where((after == HealthState.HEALTHY) & (weight > 0.99), 1.0, weight)
 
 
+def bounded(table: Float, local: Float, own: Bool) -> Float:
+    """What of a table is within the supervisor's authority.
+
+    It may condemn up to floor((N - 1) / 2) robots that oneself has nothing against. One that
+    condemns more is broken, deaf or lying, and is not believed in anything.
+
+    Args:
+        table: (..., N) weights of the last table.
+        local: (..., N) local verdict.
+        own: (..., N) True at the robot's own entry.
+
+    Returns:
+        (..., N) weights: of the table, or of the local verdict.
+    """
+    n = table.shape[-1]
+    alone = (table < 0.5) & (local >= 0.5) & ~own
+    beyond = alone.sum(axis=-1, keepdims=True) > (n - 1) // 2
+    return np.where(beyond, local, table)
+
+
 def merge_weights(
     table: Float,
     table_age_s: Float,

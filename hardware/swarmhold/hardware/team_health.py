@@ -15,6 +15,7 @@ from swarmhold.hardware.health import (
     FusionState,
     HealthInput,
     HealthState,
+    bounded,
     health_init,
     health_step,
     merge_weights,
@@ -107,6 +108,7 @@ def local_step(
     hard = (bits & (Accusation.MISMATCH | Accusation.CORRUPT)) != 0
     # A teammate that was never heard, or not for long, has nothing to say.
     deaf = ~(inputs.age <= settings.stale_s) & ~own
+    table = bounded(table, verdict.weights, own)
     merged = merge_weights(
         table, table_age_s, verdict.weights, hard | deaf, settings.lease_s, settings.fade_s
     )

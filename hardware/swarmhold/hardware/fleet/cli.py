@@ -42,6 +42,8 @@ class FlyArgs:
     """Whom to attend to in a team larger than any of training: all, the nearest, or in turns."""
     supervisor: bool = True
     """Start the supervisor; without, robots rely on local evidence."""
+    standbys: int = 0
+    """Warm supervisors that take over when the one before them falls silent."""
     json: bool = False
     """Print where everything lies as JSON."""
 
@@ -52,6 +54,8 @@ def main(argv: list[str]) -> int:
     faults = [parse_fault(text) for text in args.fault]
     if args.seconds <= 0:
         raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
+    if args.standbys < 0 or (args.standbys and not args.supervisor):
+        raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     for fault in faults:
         if fault.robot >= args.robots:
             raise ConfigError(
@@ -68,6 +72,7 @@ def main(argv: list[str]) -> int:
         reweight=args.reweight,
         entities=args.entities,
         supervisor=args.supervisor,
+        standbys=args.standbys,
         allow_faults=any(fault.kind in LIVE_KINDS for fault in faults),
     )
     with stoppable():

@@ -58,6 +58,7 @@ class FleetConfig:
         reweight: False makes all weights 1.
         entities: whom robots attend to in teams larger than any of training; see `EntityBudget`.
         supervisor: whether to start the supervisor.
+        standbys: warm supervisors that take over when the one before them falls silent.
         record: whether to record.
         allow_faults: whether nodes obey fault commands.
     """
@@ -71,6 +72,7 @@ class FleetConfig:
     reweight: bool = True
     entities: Entities = "none"
     supervisor: bool = True
+    standbys: int = 0
     record: bool = True
     allow_faults: bool = False
 
@@ -102,8 +104,9 @@ class Fleet:
             MissingExtraError: ROS or the simulator are not installed.
             NotReadyError: the ROS domain is in use.
         """
-        if not 1 <= config.robots <= LARGEST - 3:
-            raise ConfigError(f"{config.robots} robots; this host runs 1 to {LARGEST - 3}")
+        most = LARGEST - 3 - config.standbys
+        if not 1 <= config.robots <= most:
+            raise ConfigError(f"{config.robots} robots; this host runs 1 to {most}")
         _need("rclpy", "ros")
         _need("swarmhold_msgs", None)
         _need("pybullet", "sim")
@@ -161,7 +164,8 @@ class Fleet:
                 {"folder": str((config.folder / "mcap").resolve()), "team_size": config.robots},
             )
         if config.supervisor:
-            self.start_supervisor()
+            for rank in range(1 + config.standbys):
+                self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
         for robot in range(config.robots):
@@ -193,6 +197,7 @@ class Fleet:
             "reweight": config.reweight,
             "entities": config.entities,
             "supervisor": config.supervisor,
+            "standbys": config.standbys,
         }
 
     def _spawn(
@@ -207,6 +212,8 @@ class Fleet:
         command = [sys.executable, "-m", f"swarmhold_nodes.{module}", "--ros-args"]
         if namespace:
             command += ["-r", f"__ns:={namespace}"]
+        elif name != node:
+            command += ["-r", f"__node:={name}"]
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{key}:={text}"]
@@ -233,11 +240,12 @@ class Fleet:
         given = {"keys": os.pathsep.join(keys)} if keys else {}
         return {"bundle": str(Path(self.config.bundle).resolve()), **given}
 
-    def start_supervisor(self, term: int = 1) -> None:
-        """Start a supervisor; after one has died, with a higher term."""
+    def start_supervisor(self, rank: int = 0) -> None:
+        """Start a supervisor, or a standby, which takes over when those before it fall silent."""
         self._spawn(
             "supervisor",
-            {**self._what_to_fly(), "team_size": self.config.robots, "term": term},
+            {**self._what_to_fly(), "team_size": self.config.robots, "rank": rank},
+            f"supervisor_{rank}" if rank else None,
         )
 
     def _await_quorum(self) -> None:
@@ -267,6 +275,8 @@ class Fleet:
             self.live.table = values
         elif event == "world":
             self.live.world = values
+        elif event == "speaks":
+            self.log("speaks", source=name, term=values["term"])
         elif event == "started":
             self._world_started.set()
         elif event == "fault":  # the robot itself says when it began to misbehave
@@ -349,7 +359,9 @@ class Fleet:
             if child.running:
                 continue
             robot = int(name.split("_")[1]) if name.startswith("robot_") else None
-            if robot not in expected_dead and (robot is not None or name != "supervisor"):
+            if robot is None and name.startswith("supervisor"):
+                continue
+            if robot not in expected_dead:
                 raise NotReadyError(f"{name} ended in flight: {child.last_words()}")
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection import SUPERVISOR
 from swarmhold.hardware.messages import EVERYBODY
+from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
@@ -42,7 +43,7 @@ class SupervisorNode(Node):
         super().__init__(
             "supervisor", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (("bundle", ""), ("keys", ""), ("team_size", 1), ("term", 1)):
+        for name, default in (("bundle", ""), ("keys", ""), ("team_size", 1), ("rank", 0)):
             self.declare_parameter(name, default)
         refuse_duplicate(self)
         keys = pinned(str(self.get_parameter("keys").value))
@@ -54,13 +55,16 @@ class SupervisorNode(Node):
         self._state = supervisor_init(self._settings, (), self._n)
         self._beliefs = Beliefs(self._n)
         self._estopped = np.zeros(self._n, bool)
-        self._term, self._seq = int(self.get_parameter("term").value), 0
+        rank = int(self.get_parameter("rank").value)
+        self._office = OfficeConfig(self.get_name(), rank, self._settings.lease_s)
+        self._post, self._seq = office_init(time.monotonic()), 0
         self._last, self._weights = np.zeros(self._n, np.int8), np.ones(self._n)
         self._born, self._assembled = time.monotonic(), False
         self._unseen = np.full((self._n, 3), np.nan)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         if self._settings.normality.limit_s > 0.0:  # calibrated for this policy
             self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
+        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(self._n):
             self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
@@ -70,6 +74,10 @@ class SupervisorNode(Node):
     def _on_state(self, msg: RobotState) -> None:
         if msg.recipient in (EVERYBODY, SUPERVISOR):
             self._beliefs.hear(codec.state_from_ros(msg), time.monotonic())
+
+    def _on_table(self, msg: HealthTable) -> None:
+        table = codec.table_from_ros(msg)
+        self._post = hear(self._office, self._post, table, time.monotonic())
 
     def _on_task(self, msg: Task) -> None:
         self._watch = FleetWatch(self._policy, codec.task_from_ros(msg), self._n)
@@ -84,6 +92,7 @@ class SupervisorNode(Node):
             self._assembled = bool(present) or now - self._born > ASSEMBLE_S
             if not self._assembled:
                 return  # robots rely on themselves until there is a team to judge
+        self._take_office(now)
         self._state, verdict = supervisor_step(
             self._settings,
             self._state,
@@ -94,8 +103,12 @@ class SupervisorNode(Node):
             self._watch.look(self._beliefs, self._weights, now) if self._watch else None,
         )
         self._weights = verdict.weights
+        if not self._post.speaks:
+            return
         self._seq += 1
-        table = to_table(verdict, self._settings, self._term, self._seq, time.time(), "supervisor")
+        table = to_table(
+            *(verdict, self._settings, self._post.term, self._seq, time.time(), self._office.issuer)
+        )
         self._pub.publish(codec.table_to_ros(table))
         changed = (verdict.states != self._last).any()
         self._last = verdict.states
@@ -108,6 +121,11 @@ class SupervisorNode(Node):
                 reasons=list(table.reasons),
                 ages=[round(float(a), 3) if np.isfinite(a) else None for a in age],
             )
+
+    def _take_office(self, now: float) -> None:
+        before, self._post = self._post, office_step(self._office, self._post, now)
+        if self._post.speaks and not before.speaks:
+            say("speaks", term=self._post.term)
 
 
 def main() -> int:
