@@ -29,6 +29,8 @@ class ExportArgs:
     """Output of `swarmhold evaluate --json`, to be printed on the model card."""
     robustness: int = 0
     """Paired episodes of each figure of a robustness page in the bundle; 0 for no page."""
+    version: int = 1
+    """Of the policy; a slot takes no lower one than it had, see `swarmhold promote`."""
     sign: Path | None = None
     """Private key to sign the bundle with, see `swarmhold keygen`."""
     json: bool = False
@@ -54,13 +56,15 @@ def main(argv: list[str]) -> int:
     """Export, then open the bundle as a robot would."""
     args = parse(ExportArgs, argv, "swarmhold export")
     table = None if args.evaluation is None else _table(args.evaluation)
+    if args.version < 1:
+        raise ConfigError(f"--version is {args.version}; it must be at least 1")
     private = None if args.sign is None else load_private(args.sign)
     pages = None
     if args.robustness:
         if args.robustness < 2:
             raise ConfigError(f"--robustness {args.robustness}: at least 2 episodes are needed")
         pages = robustness(args.run, args.robustness, note)
-    digest, parity = export_run(args.run, args.out, table, pages)
+    digest, parity = export_run(args.run, args.out, table, pages, args.version)
     open_bundle(args.out)
     signed_by = None if private is None else sign_bundle(args.out, private)
     if args.json:

@@ -34,6 +34,7 @@ def export_run(
     out: Path,
     table: dict[str, Any] | None = None,
     pages: dict[str, bytes] | None = None,
+    version: int = 1,
 ) -> tuple[str, Parity]:
     """Export a training run.
 
@@ -42,6 +43,7 @@ def export_run(
         out: bundle folder.
         table: evaluation to print on the model card.
         pages: further files by name, sealed with the rest.
+        version: of the policy; robots take no lower one than they had.
 
     Returns:
         The bundle's digest, and the parity figures.
@@ -74,6 +76,7 @@ def export_run(
             "config": config.model_dump(),
         },
         "health": settings.to_dict(),
+        "version": version,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "memory": None,
     }

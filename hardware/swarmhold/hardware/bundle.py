@@ -24,6 +24,7 @@ from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchErro
 from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
+from swarmhold.hardware.slot import current_of, is_slot
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 
 SCHEMA = 1
@@ -52,6 +53,7 @@ class Manifest(BaseModel):
     training: dict[str, Any]
     health: dict[str, Any]
     created: str
+    version: int = Field(1, ge=1)
     memory: MemoryRule | None = None
 
 
@@ -100,7 +102,7 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
     """Open and check a bundle.
 
     Args:
-        path: folder, or zip archive of one.
+        path: folder, zip archive of one, or a slot, whose current bundle it is then.
         keys: pinned; with any, one of them must have signed the bundle.
 
     Returns:
@@ -110,8 +112,8 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         BundleError: something is missing, damaged or changed; the message names it.
         SpecMismatchError: it was made for another contract.
     """
-    path = Path(path)
-    read = _reader(path)
+    path = _resolved(Path(path))
+    read = _Reader(path)
     raw = read("manifest.json")
     signed_by = _check_signature(read, raw, keys, path) if keys else None
     manifest = _parse_manifest(raw, path)
@@ -131,6 +133,26 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
     return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, session, signed_by)
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    """Contents of all files of a bundle, by name; nothing else that lies beside them.
+
+    Args:
+        path: as in `open_bundle`.
+
+    Raises:
+        BundleError: something is missing or unreadable.
+    """
+    path = _resolved(path)
+    read = _Reader(path)
+    raw = read("manifest.json")
+    names = [*_parse_manifest(raw, path).files, *([SIGNATURE] if read.holds(SIGNATURE) else [])]
+    return {"manifest.json": raw, **{name: read(name) for name in names}}
+
+
+def _resolved(path: Path) -> Path:
+    return current_of(path) if is_slot(path) else path
 
 
 def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -> str:
@@ -214,10 +236,6 @@ class _Reader:
         if len(data) > SIZE_LIMIT:
             raise BundleError(f"{self._path}: {name} is larger than {SIZE_LIMIT // 2**20} MiB")
         return data
-
-
-def _reader(path: Path) -> _Reader:
-    return _Reader(path)
 
 
 def _check_signature(read: _Reader, manifest: bytes, keys: Sequence[PublicKey], path: Path) -> str:
