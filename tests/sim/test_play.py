@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.sim.play import play
+from swarmhold.sim.scenarios.registry import SHIPPED
 
 
 def test_figures_faults_and_a_clip(tmp_path, capsys):
@@ -20,6 +22,13 @@ def test_figures_faults_and_a_clip(tmp_path, capsys):
         assert image.n_frames > 10 and len(image.convert("RGB").getcolors(1 << 20)) > 5
     assert play(short) == 0
     assert "3 epuck, 2 episodes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scenario", SHIPPED)
+def test_robots_that_sense_nothing_finite_stop_no_heuristic(scenario, capsys):
+    short = [scenario, "--robots", "4", "--episodes", "1", "--json"]
+    assert play([*short, "--faults", "sensor_nan"]) == 0
+    assert np.isfinite(json.loads(capsys.readouterr().out)["return"])
 
 
 def test_wrong_arguments_get_one_line(tmp_path):

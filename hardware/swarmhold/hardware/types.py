@@ -84,6 +84,11 @@ class Observation:
     obstacles: Float
     obstacle_mask: Float
 
+    def finite(self) -> Observation:
+        """The same with 0 for what is not finite, as the graph and heuristics want it."""
+        parts = (self.self_token, self.team, self.obstacles, self.obstacle_mask)
+        return Observation(*(np.nan_to_num(part, posinf=0.0, neginf=0.0) for part in parts))
+
     def graph_inputs(self, health: Float) -> dict[str, NDArray[np.float32]]:
         """Flatten leading dimensions to one batch axis and name the arrays as the graph does.
 

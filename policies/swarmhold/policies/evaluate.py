@@ -80,7 +80,7 @@ def torch_policy(actor: Actor) -> TeamPolicy:
 
 def heuristic_policy(env: SwarmEnv) -> TeamPolicy:
     """The scenario's scripted heuristic."""
-    return lambda seen, weights: env.scenario.heuristic(env.spec, seen, weights)
+    return lambda seen, weights: env.scenario.heuristic(env.spec, seen.finite(), weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ def collect(env: SwarmEnv, actor: Actor, task: Task) -> Rows:
         wish = np.zeros_like(mean)
         if task.label:
             trusted = np.minimum(weights, step.teammate_health)
-            wish = env.scenario.heuristic(env.spec, step.observation, trusted) / bound
+            wish = env.scenario.heuristic(env.spec, step.observation.finite(), trusted) / bound
         action = task.explore.act(mix(task.keys, 0, len(rows["present"])), mean, wish)
         if actor.memory:
             keep("hidden", hidden)

@@ -97,7 +97,7 @@ def _check(args: PlayArgs) -> int:
 
 def heuristic(env: SwarmEnv, step: Step) -> Float:
     """Set-points of the scenario's heuristic, told by an oracle who is healthy."""
-    return env.scenario.heuristic(env.spec, step.observation, step.teammate_health)
+    return env.scenario.heuristic(env.spec, step.observation.finite(), step.teammate_health)
 
 
 def episodes(env: SwarmEnv, plan: list[list[FaultSpec]], episode: int = 0) -> dict[str, Any]:
