@@ -22,8 +22,8 @@ def message(seq, speed=0.0):
         yaw_rate=0.0,
         battery=1.0,
         mode=0,
-        bundle="",
-        accusations=b"\0\0",
+        bundle=0,
+        accusations=b"\0\0\0\0",
         recipient=EVERYBODY,
     )
 

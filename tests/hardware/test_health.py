@@ -16,12 +16,14 @@ from swarmhold.hardware.health import (
     merge_weights,
 )
 from swarmhold.hardware.monitor import (
+    BITS,
     Accusation,
     MonitorConfig,
     MonitorInput,
     monitor_init,
     monitor_step,
 )
+from swarmhold.hardware.sanity import Said
 
 MONITOR, HEALTH = MonitorConfig(), HealthConfig()
 A = Accusation
@@ -30,15 +32,17 @@ FEW = settings(max_examples=60, deadline=None)
 
 def heard(n, **change):
     """A quiet moment: everybody was heard just now and is where it claims to be."""
-    place = np.zeros((n, 3))
+    place, zero = np.zeros((n, 3)), np.zeros(n)
+    said = Said(place, place, zero, zero, np.ones(n), np.ones(n, bool))
+    of_said = {name: change.pop(name) for name in ("boot_id", "fresh") if name in change}
     base = MonitorInput(
         age=np.full(n, 0.02),
         control_age=np.full(n, 0.02),
-        boot_id=np.ones(n),
         claimed=place,
         sensed=place,
         corrupt=np.zeros(n, bool),
-        fresh=np.ones(n, bool),
+        alien=np.zeros(n, bool),
+        said=replace(said, **of_said),
     )
     return replace(base, **change)
 
@@ -58,14 +62,14 @@ def fuse(matrices, dt=0.05, reporting=None, state=None, start=0.0):
     outs = []
     for k, matrix in enumerate(matrices):
         on = np.ones(len(matrix), bool) if reporting is None else reporting
-        inputs = HealthInput(matrix.astype(np.uint8), on, np.zeros(n, bool))
+        inputs = HealthInput(matrix.astype(BITS), on, np.zeros(n, bool))
         state, out = health_step(HEALTH, state, inputs, start + k * dt)
         outs.append(out)
     return outs, state
 
 
 def accuse(n, subject, bit, by):
-    matrix = np.full((n, n), int(A.HEARD), np.uint8)
+    matrix = np.full((n, n), int(A.HEARD), BITS)
     for observer in by:
         matrix[observer, subject] = int(bit)
     return matrix

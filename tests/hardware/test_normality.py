@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmhold.hardware.health import HealthInput, HealthState, health_init, health_step
-from swarmhold.hardware.monitor import Accusation
+from swarmhold.hardware.monitor import BITS, Accusation
 from swarmhold.hardware.normality import (
     NormalityConfig,
     Scene,
     Watch,
+    believed,
     motion_of,
     normality_init,
     normality_step,
@@ -24,6 +25,7 @@ from swarmhold.hardware.types import Kinematics
 
 CONFIG = NormalityConfig(slack=0.1, limit_s=0.5)
 TICK = 0.1
+NOBODY = np.zeros((1, 5, 5), BITS)
 NOWHERE = Landmarks(np.zeros((1, 0, 2)), np.zeros((1, 0)), np.zeros((1, 0), bool))
 SCENE = Scene(NOWHERE, np.zeros((1, 0), int), np.zeros((1, 0, 3)), np.zeros(3))
 
@@ -107,7 +109,7 @@ def fly(watch, robots, steps, courses, weights=None, spoil=None):
         age = np.zeros((1, robots))
         given_now = np.ones((1, robots)) if weights is None else weights(step)
         judged = np.ones((1, robots), bool)
-        accused = watch.look(batch, age, given_now, SCENE, judged, step * TICK)[0]
+        accused = watch.look(batch, age, given_now, NOBODY, SCENE, judged, step * TICK)[0]
         to_home = -place / np.linalg.norm(place, axis=-1, keepdims=True)
         velocity = 0.5 * np.where(np.isnan(courses)[:, None], to_home, 0.0)
         runs = np.stack([np.cos(courses), np.sin(courses), np.zeros(robots)], axis=-1)
@@ -143,12 +145,19 @@ def test_believing_a_robot_that_has_just_fallen_is_pardoned() -> None:
     assert not fly(late, 5, 20, courses, fall)[2]
 
 
+def test_robots_listen_to_whom_they_hear_and_have_nothing_against() -> None:
+    bits = np.full((3, 3), Accusation.HEARD, BITS)
+    bits[0, 1], bits[1, 2] = 0, Accusation.HEARD | Accusation.MISMATCH
+    np.testing.assert_array_equal(believed(bits), [[1, 0, 1], [1, 1, 0], [1, 1, 1]])
+    assert believed(np.zeros((3, 3), BITS)).all(), "nobody has reported yet"
+
+
 @pytest.mark.parametrize(("accused", "fallen"), [((1,), (1,)), ((1, 2), (1, 2)), ((0, 1, 2), ())])
 def test_the_watcher_alone_convicts_but_not_half_of_the_team(accused, fallen) -> None:
     n, config = 5, HealthSettings().health
-    bits = np.zeros((n + 1, n), np.uint8)
+    bits = np.zeros((n + 1, n), BITS)
     bits[:, :] = Accusation.HEARD
-    bits[n, list(accused)] |= np.uint8(Accusation.ABNORMAL)
+    bits[n, list(accused)] |= BITS(Accusation.ABNORMAL)
     inputs = HealthInput(bits, np.ones(n + 1, bool), np.zeros(n, bool))
     _, out = health_step(config, health_init((), n), inputs, 1.0)
     assert tuple(np.flatnonzero(out.states == HealthState.QUARANTINED)) == fallen

@@ -18,9 +18,9 @@ BIN = Path(sys.executable).parent
 # RIHS01 hashes: a changed interface cannot talk to robots in the field, so change them knowingly.
 HASHES = {
     "FaultCommand": "RIHS01_3173e7d4cd7fe574eac794ff62d8946f8835ada4b27d2ba1a2b6b72562202364",
-    "HealthTable": "RIHS01_5fa6ec0e38d8db5cd00ea4f77efdfa05f97c4778feb42b96b11703a49a25d9ec",
+    "HealthTable": "RIHS01_5960ece3f7beb40f0c29a5cb5c83015e6bd060242e496ea22ac32c788b469b32",
     "PolicyStatus": "RIHS01_f83f4aecb279f296862180f15237076dc8c401738b7e0dc7c3753dd3f08efa1b",
-    "RobotState": "RIHS01_2ede3b4d789760d765291003bb98e2eb3e50acae77645c59a623c7d53b95b135",
+    "RobotState": "RIHS01_1223bfc63a359a8d664cc7877b76d6508b88544e4e2dc367718ea0cd2c9645db",
     "SensorFrame": "RIHS01_f7689997aed8a3eee649b90de8db142eef5d428579195488e6030d72d334fbee",
     "Task": "RIHS01_2c4afb9b5926150f3fc933e6ce93c670cf2e9ac24680f57dc07811daf2ff3330",
     "Truth": "RIHS01_07565894d1ddf41916778a2686301024ff681faae5415228fce39ceb43f4aeeb",

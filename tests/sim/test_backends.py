@@ -80,7 +80,7 @@ def test_every_fault_acts_repeatably_from_its_onset_and_on_its_team_alone(kind):
         for _ in range(25):
             steps.append(env.step(rng.uniform(-1, 1, (2, 3, 2))))
             seen = env.evidence()
-            proof.append((seen.age, seen.boot_id, seen.stamp, seen.claimed))
+            proof.append((seen.age, seen.said.boot_id, seen.said.stamp, seen.claimed))
         runs.append(steps)
         proofs.append(proof)
     for one, two in zip(*runs[:2], strict=True):

@@ -90,10 +90,10 @@ def test_a_reboot_comes_back_with_another_boot_id():
     env = SwarmEnv("rendezvous", "epuck", 1, 3)
     play(env, steps=20, faults=one_fault("reboot", duration_s=2.0))
     during = env.evidence()
-    assert during.age[0, 0, 1] > 0.5 and during.boot_id[0, 0, 1] == 1
+    assert during.age[0, 0, 1] > 0.5 and during.said.boot_id[0, 0, 1] == 1
     _, steps = play(env, steps=45, faults=one_fault("reboot", duration_s=2.0))
     after = env.evidence()
-    assert after.age[0, 0, 1] < 0.2 and after.boot_id[0, 0, 1] == 2
+    assert after.age[0, 0, 1] < 0.2 and after.said.boot_id[0, 0, 1] == 2
     assert steps[-1].truth.healthy[0, 1]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from swarmhold.hardware.messages import Mode, RobotState
-from swarmhold.hardware.monitor import MonitorInput
-from swarmhold.hardware.types import Bool, Float, Int, Kinematics
+from swarmhold.hardware.monitor import BITS, MonitorInput
+from swarmhold.hardware.sanity import Said
+from swarmhold.hardware.types import REACH, Bool, Float, Int, Kinematics
 
-REACH = 1e4  # m; a claimed coordinate beyond this is out of range
 STALL_S = 0.15  # s between two looks, from which on the receiver itself was held up
 MOST_EXCUSED_S = 0.5  # s of somebody's silence that the receiver's own stalls may explain
 
@@ -16,8 +16,8 @@ MOST_EXCUSED_S = 0.5  # s of somebody's silence that the receiver's own stalls m
 class Beliefs:
     """Last message of every robot, with receipt times of the receiver's own clock."""
 
-    def __init__(self, n: int) -> None:
-        """Nothing heard yet from any of n robots."""
+    def __init__(self, n: int, bundle: int = 0) -> None:
+        """Nothing heard yet from any of n robots; `bundle` is what they should fly, 0: any."""
         self._n = n
         self._heard_at = np.full(n, -np.inf)
         self._moved_at = np.full(n, -np.inf)
@@ -28,11 +28,14 @@ class Beliefs:
         self._yaw = np.zeros(n)
         self._yaw_rate = np.zeros(n)
         self._corrupt = np.zeros(n, bool)
+        self._alien = np.zeros(n, bool)
+        self._stamp = np.full(n, np.nan)
+        self._bundle = bundle
         self._fresh = np.zeros(n, bool)
         self._working = np.zeros(n, bool)
         self._excused = np.zeros(n)  # s of the silence in which the receiver did not listen
         self._looked_at = np.nan
-        self._accusations = np.zeros((n, n), np.uint8)
+        self._accusations = np.zeros((n, n), BITS)
 
     def hear(self, state: RobotState, now: float) -> None:
         """Take in one message; anything malformed is remembered as corrupt, never raised.
@@ -54,9 +57,11 @@ class Beliefs:
         self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
         self._position[robot], self._velocity[robot] = numbers[:3], numbers[3:6]
         self._yaw[robot], self._yaw_rate[robot] = numbers[6], numbers[7]
+        self._stamp[robot] = state.stamp
+        self._alien[robot] = self._bundle not in (0, state.bundle)
         self._fresh[robot], self._working[robot] = True, state.mode == Mode.ACTIVE
-        if len(state.accusations) == self._n:
-            self._accusations[robot] = np.frombuffer(state.accusations, np.uint8)
+        if len(state.accusations) == 2 * self._n:
+            self._accusations[robot] = np.frombuffer(state.accusations, "<u2")
 
     def age(self, now: float) -> Float:
         """(N) s since each robot was heard; infinity if never."""
@@ -107,12 +112,16 @@ class Beliefs:
         late = np.where(np.isfinite(age), age, 0.0)[:, None]
         fresh: Bool = self._fresh.copy()
         self._fresh[:] = False
+        said = Said(
+            *(self._position.copy(), self._velocity.copy(), self._stamp.copy()),
+            *(self._heard_at.copy(), self._boot_id.copy(), fresh),
+        )
         return MonitorInput(
             age=age - self._excused,
             control_age=now - self._moved_at - self._excused,
-            boot_id=self._boot_id.copy(),
             claimed=self._position + self._velocity * late,
             sensed=sensed,
             corrupt=self._corrupt.copy(),
-            fresh=fresh,
+            alien=self._alien.copy(),
+            said=said,
         )

@@ -102,7 +102,7 @@ class RobotController:
         n = config.team_size
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
-        self._beliefs = Beliefs(n)
+        self._beliefs = Beliefs(n, policy.bundle.short_digest)
         self._local = local_init(self._settings, (), n)
         self._landmarks = _landmarks(task)
         self._table: HealthTable | None = None
@@ -306,7 +306,7 @@ class RobotController:
             battery=frame.battery,
             mode=int(mode),
             bundle=self._policy.bundle.short_digest,
-            accusations=local.accusations.tobytes(),
+            accusations=local.accusations.astype("<u2").tobytes(),
         )
 
 

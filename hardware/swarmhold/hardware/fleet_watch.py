@@ -40,7 +40,10 @@ class FleetWatch:
         self._looked_at = now
         said = beliefs.teammates(np.arange(self._n)[None])
         age, working = beliefs.age(now)[None], beliefs.working[None]
-        self._accused = self._watch.look(said, age, weights[None], self._scene, working, now)[0]
+        accusations = beliefs.accusations[None]
+        self._accused = self._watch.look(
+            said, age, weights[None], accusations, self._scene, working, now
+        )[0]
         return self._accused
 
     @property

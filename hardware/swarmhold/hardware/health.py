@@ -10,8 +10,14 @@ from enum import IntEnum
 
 import numpy as np
 
-from swarmhold.hardware.monitor import Accusation
+from swarmhold.hardware.monitor import BITS, Accusation
 from swarmhold.hardware.types import Bool, Float, Int
+
+# What a robot's own messages prove against it, to everybody who hears them.
+PROOFS = (
+    *(Accusation.CORRUPT, Accusation.LEAP, Accusation.FROZEN),
+    *(Accusation.TWIN, Accusation.ALIEN),
+)
 
 
 class HealthState(IntEnum):
@@ -84,8 +90,8 @@ class HealthInput:
     """Accusations of all observers.
 
     Attributes:
-        accusations: (..., O, N) bytes. The first N observers are the robots in roster order;
-            a further one may be the supervisor itself.
+        accusations: (..., O, N) `Accusation` bits. The first N observers are the robots in roster
+            order; a further one may be the supervisor itself.
         reporting: (..., O) the observer's report is current.
         estopped: (..., N) latched by the operator.
     """
@@ -121,21 +127,31 @@ def health_init(lead: tuple[int, ...], n: int) -> FusionState:
         doubt_since=np.full(shape, np.inf),
         relapses=np.zeros(shape, np.int16),
         weight=np.ones(shape),
-        reason=np.zeros(shape, np.uint8),
+        reason=np.zeros(shape, BITS),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """Fused evidence, (..., N): hard kinds, reversible doubt, and signs of life."""
+    """Fused evidence, (..., N).
+
+    Attributes:
+        gone: crashed, frozen or out of reach.
+        soft: lies about its place, or acts on another policy; capped.
+        hard: what its own messages prove.
+        reboot: has another boot id.
+        doubt: reversible.
+        heard: somebody hears it.
+        reasons: `Accusation` bits of what was found.
+    """
 
     gone: Bool
-    lying: Bool
-    abnormal: Bool
-    corrupt: Bool
+    soft: Bool
+    hard: Bool
     reboot: Bool
     doubt: Bool
     heard: Bool
+    reasons: Int
 
 
 def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evidence:
@@ -161,20 +177,30 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     present = may.sum(axis=-2)
     needed = np.where(present > 1, config.observers, 1)
     silent, stuck = votes(Accusation.SILENT), votes(Accusation.STUCK)
-    corrupt, reboot = votes(Accusation.CORRUPT), votes(Accusation.REBOOT)
+    proofs = {bit: votes(bit) for bit in PROOFS}
+    reboot = votes(Accusation.REBOOT) >= needed
     accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
     lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
     abnormal = votes(Accusation.ABNORMAL) > 0
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
+    gone = (silent >= needed) | (stuck >= needed)
+    found = {bit: count >= needed for bit, count in proofs.items()}
+    said = {
+        Accusation.SILENT: gone, Accusation.MISMATCH: lying, Accusation.REBOOT: reboot,
+        Accusation.ABNORMAL: abnormal, **found,
+    }  # fmt: skip
+    reasons = np.zeros(gone.shape, BITS)
+    for bit, on in said.items():
+        reasons |= np.where(on, BITS(bit), BITS(0))
     return _Evidence(
-        gone=(silent >= needed) | (stuck >= needed),
-        lying=lying,
-        abnormal=abnormal,
-        corrupt=corrupt >= needed,
-        reboot=reboot >= needed,
-        doubt=(silent > 0) | (stuck > 0) | (corrupt > 0),
+        gone=gone,
+        soft=lying | abnormal,
+        hard=np.any(list(found.values()), axis=0),
+        reboot=reboot,
+        doubt=(silent > 0) | (stuck > 0) | np.any([n > 0 for n in proofs.values()], axis=0),
         heard=votes(Accusation.HEARD) > 0,
+        reasons=reasons,
     )
 
 
@@ -200,7 +226,7 @@ def health_step(
         New memory and the verdict.
     """
     found = _fuse(config, state, inputs)
-    evidence = found.gone | found.lying | found.abnormal | found.corrupt
+    evidence = found.gone | found.soft | found.hard
     doubt = evidence | found.doubt
     doubt_at = np.where(doubt, now, state.doubt_at)
     doubt_since = np.where(doubt, np.minimum(state.doubt_since, now), np.inf)
@@ -209,15 +235,8 @@ def health_step(
     fallen = changed & ((after == HealthState.LOST) | (after == HealthState.QUARANTINED))
     relapses = np.minimum(state.relapses + fallen, 10).astype(np.int16)
     since = np.where(changed, now, state.since)
-    bits = (
-        found.gone * np.uint8(Accusation.SILENT)
-        | found.lying * np.uint8(Accusation.MISMATCH)
-        | found.corrupt * np.uint8(Accusation.CORRUPT)
-        | found.reboot * np.uint8(Accusation.REBOOT)
-        | found.abnormal * np.uint8(Accusation.ABNORMAL)
-    ).astype(np.uint8)
-    reason = np.where(bits != 0, bits, state.reason)
-    reason = np.where(after == HealthState.HEALTHY, 0, reason).astype(np.uint8)
+    reason = np.where(found.reasons != 0, found.reasons, state.reason)
+    reason = np.where(after == HealthState.HEALTHY, 0, reason).astype(BITS)
     weight = _weight(config, state, after, since, relapses, now)
     new = FusionState(
         last_now=np.full(state.last_now.shape, now),
@@ -264,7 +283,7 @@ def _transition(
     after[back & found.reboot] = HealthState.PROBATION
     alone = now - doubt_since >= config.alone_s
     after[active & (found.gone | (is_in[HealthState.SUSPECT] & alone))] = HealthState.LOST
-    after[active & (found.lying | found.abnormal | found.corrupt)] = HealthState.QUARANTINED
+    after[active & (found.soft | found.hard)] = HealthState.QUARANTINED
     after[estopped] = HealthState.ESTOPPED
     return after
 

@@ -35,7 +35,7 @@ class RobotState:
         battery: 0 to 1.
         mode: `Mode`.
         bundle: first eight bytes of the bundle's digest.
-        accusations: one byte of `Accusation` bits per robot.
+        accusations: `Accusation` bits, two bytes per robot, the low one first.
     """
 
     robot: int

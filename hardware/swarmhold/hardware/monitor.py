@@ -6,16 +6,19 @@ Pure array functions. `...` are leading batch dimensions: none in a robot or the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 import numpy as np
 
+from swarmhold.hardware.sanity import Said, SanityConfig, SanityState, sanity_init, sanity_step
 from swarmhold.hardware.types import Bool, Float, Int
+
+BITS = np.uint16  # what accusations are stored and sent as
 
 
 class Accusation(IntFlag):
-    """Bits that travel in the state message, one byte per teammate."""
+    """Bits that travel in the state message, two bytes per teammate."""
 
     SILENT = 1
     STUCK = 2
@@ -25,6 +28,11 @@ class Accusation(IntFlag):
     SEEN = 32  # no accusation: the observer has a cross-check opinion of this robot
     HEARD = 64  # no accusation: the observer hears this robot's heartbeat
     ABNORMAL = 128  # moves as the shared policy would not have it move, see `normality`
+    LEAP = 256  # claims positions that its claimed speeds do not explain
+    FROZEN = 512  # claims to move and one and the same place
+    CLOCK = 1024  # its clock has jumped, or its messages come late; no reason to distrust it
+    TWIN = 2048  # two senders under one name
+    ALIEN = 4096  # flies another bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class MonitorConfig:
         own_gap_s: a longer gap between two steps means that the observer itself was asleep.
         common_share: share of the heard team that, silent at once, means that the observer's
             own channel is at fault.
+        sanity: thresholds of what messages say against themselves.
     """
 
     silent_s: float = 0.30
@@ -54,6 +63,7 @@ class MonitorConfig:
     reboot_s: float = 0.5
     own_gap_s: float = 0.2
     common_share: float = 0.6
+    sanity: SanityConfig = field(default_factory=SanityConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +73,30 @@ class MonitorInput:
     Attributes:
         age: s since the last message was received; infinity if none ever was.
         control_age: s since the control counter last advanced; infinity if never heard.
-        boot_id: last boot id heard, 0 if none.
         claimed: (..., N, 3) m, world ENU, claimed position extrapolated to now.
         sensed: (..., N, 3) m, world ENU, position by own sensing; NaN where not seen.
         corrupt: the last message held values that are not finite or out of range.
-        fresh: a message arrived since the last step.
+        alien: the last message named another bundle.
+        said: the last message as it was.
     """
 
     age: Float
     control_age: Float
-    boot_id: Float
     claimed: Float
     sensed: Float
     corrupt: Bool
-    fresh: Bool
+    alien: Bool
+    said: Said
+
+    @property
+    def fresh(self) -> Bool:
+        """A message arrived since the last step."""
+        return self.said.fresh
+
+    @property
+    def boot_id(self) -> Float:
+        """Last boot id heard, 0 if none."""
+        return self.said.boot_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +109,7 @@ class MonitorState:
         garbage: (..., N) corrupt messages in a row.
         boot_id: (..., N) boot id known.
         reboot_at: (..., N) s, when it last changed.
+        sanity: what messages said before.
     """
 
     last_now: Float
@@ -96,6 +117,7 @@ class MonitorState:
     garbage: Int
     boot_id: Float
     reboot_at: Float
+    sanity: SanityState
 
 
 def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> MonitorState:
@@ -106,6 +128,7 @@ def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> Monito
         garbage=np.zeros((*lead, n), np.int16),
         boot_id=np.zeros((*lead, n)),
         reboot_at=np.full((*lead, n), -np.inf),
+        sanity=sanity_init(lead, n),
     )
 
 
@@ -121,7 +144,7 @@ def monitor_step(
         now: s, monotonic.
 
     Returns:
-        New memory, and accusations (..., N) as bytes of `Accusation` bits. The caller clears
+        New memory, and accusations (..., N), `Accusation` bits. The caller clears
         the observer's own entry.
     """
     heard = np.isfinite(inputs.age)
@@ -139,7 +162,8 @@ def monitor_step(
     rebooted = (state.boot_id > 0) & (known != state.boot_id)
     reboot_at = np.where(rebooted, now, state.reboot_at)
 
-    bits = np.zeros(heard.shape, np.uint8)
+    sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
+    bits = np.zeros(heard.shape, BITS)
     for bit, on in (
         (Accusation.SILENT, silent & awake & ~channel),
         (Accusation.STUCK, stuck & awake),
@@ -148,8 +172,13 @@ def monitor_step(
         (Accusation.REBOOT, now - reboot_at <= config.reboot_s),
         (Accusation.SEEN, opinion),
         (Accusation.HEARD, heard & (inputs.age <= config.silent_s)),
+        (Accusation.LEAP, odd.leap),
+        (Accusation.FROZEN, odd.frozen),
+        (Accusation.CLOCK, odd.clock),
+        (Accusation.TWIN, odd.twin),
+        (Accusation.ALIEN, heard & inputs.alien),
     ):
-        bits |= np.where(on, np.uint8(bit), np.uint8(0))
+        bits |= np.where(on, BITS(bit), BITS(0))
     return (
         replace(
             state,
@@ -158,6 +187,7 @@ def monitor_step(
             garbage=garbage,
             boot_id=known,
             reboot_at=reboot_at,
+            sanity=sanity,
         ),
         bits,
     )

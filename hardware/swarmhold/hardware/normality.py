@@ -18,11 +18,21 @@ from typing import Protocol
 
 import numpy as np
 
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe, to_body
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.surroundings import Landmarks, surroundings_of
-from swarmhold.hardware.types import Bool, Float, Int, Kinematics, Observation, teammate_index
+from swarmhold.hardware.types import (
+    REACH,
+    Bool,
+    Float,
+    Int,
+    Kinematics,
+    Observation,
+    teammate_index,
+)
 
+LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
 INERT = 0.1  # share of the expected motion below which a robot stands
 
 
@@ -145,6 +155,18 @@ class Scene:
     home: Float
 
 
+def believed(accusations: Int) -> Float:
+    """(..., N, N) whom each robot listens to, by what it says of the others: 1, or 0.
+
+    Args:
+        accusations: (..., N, N) observer x subject; one that says nothing has not reported yet.
+    """
+    hears = (accusations & Accusation.HEARD) != 0
+    against = (accusations & (Accusation.MISMATCH | Accusation.CORRUPT)) != 0
+    mute = (accusations == 0).all(axis=-1, keepdims=True)
+    return np.asarray(mute | (hears & ~against), float)
+
+
 class Watch:
     """An observer that knows the policy and the task, and hears E teams of N robots."""
 
@@ -156,19 +178,27 @@ class Watch:
         self._others = teammate_index(robots)
         self._bound = np.asarray(spec.action_bound)
         self._expected: Float = np.zeros((teams, robots, spec.action_size))
-        self._weights: Float = np.ones((teams, robots))
+        self._table: Float = np.ones((teams, robots))
         self._state = normality_init((teams,), robots, spec.action_size)
         self.departure: Float = np.zeros((teams, robots))
 
     def look(
-        self, said: Kinematics, age: Float, weights: Float, scene: Scene, judged: Bool, now: float
+        self,
+        said: Kinematics,
+        age: Float,
+        table: Float,
+        accusations: Int,
+        scene: Scene,
+        judged: Bool,
+        now: float,
     ) -> Bool:
         """Compare what everybody does with what was to be expected of them.
 
         Args:
             said: (E, N) what the robots say of themselves.
             age: (E, N) s since they said it; infinity if they never did.
-            weights: (E, N) that everybody is held to give each robot.
+            table: (E, N) weights of the last table.
+            accusations: (E, N, N) last ones heard, observer x subject.
             scene: the task.
             judged: (E, N) robots that are at work.
             now: s, monotonic.
@@ -179,26 +209,36 @@ class Watch:
         said, sound = _sound(said)
         known = np.isfinite(age) & sound
         motion = motion_of(self._spec, said)
-        judged = judged & known & (age <= self._config.heard_s)
-        self._pardon(weights)
+        heard = known & (age <= self._config.heard_s)
+        judged = judged & heard & ~self._may_meet_the_lost(said, age, heard)
+        self._pardon(table)
         # What was expected last is what moves the robots now.
         self._state, self.departure, accused = normality_step(
             self._config, self._state, self._expected / self._bound, motion / self._bound, judged,
             now,
         )  # fmt: skip
         seen = self._see(said, motion, age, known, scene)
-        given = np.where(known, weights, 0.0)[:, self._others]
+        given = np.where(known, table, 0.0)[:, None] * believed(accusations)
+        given = given[:, np.arange(len(self._others))[:, None], self._others]
         action = np.nan_to_num(self._acts(seen, given))
         self._expected = np.clip(action, -self._bound, self._bound)
         return accused
 
-    def _pardon(self, weights: Float) -> None:
+    def _pardon(self, table: Float) -> None:
         """Who believed a robot that is trusted no longer did what was right in its eyes."""
-        fallen = (weights < 0.5) & (self._weights >= 0.5)
-        believed = fallen.any(axis=-1, keepdims=True) & (weights >= 0.5)
-        self._weights = weights
-        excess = np.where(believed, 0.0, self._state.excess)
-        self._state = replace(self._state, excess=excess)
+        fallen = (table < 0.5) & (self._table >= 0.5)
+        misled = fallen.any(axis=-1, keepdims=True) & (table >= 0.5)
+        self._table = table
+        self._state = replace(self._state, excess=np.where(misled, 0.0, self._state.excess))
+
+    def _may_meet_the_lost(self, said: Kinematics, age: Float, heard: Bool) -> Bool:
+        """(E, N) who may give way to a robot that is somewhere near, and says no longer where."""
+        offset = said.position[:, None] - said.position[:, :, None]
+        distance = np.sqrt(np.sum(offset**2, axis=-1))
+        lost = np.isfinite(age) & ~heard
+        went = self._bound[0] * np.minimum(np.where(lost, age, 0.0), LOST_S)
+        near = lost[:, None] & (distance < (self._config.near_m + went)[:, None])
+        return np.asarray(near.any(axis=-1))
 
     def _see(
         self, said: Kinematics, motion: Float, age: Float, known: Bool, scene: Scene
@@ -223,9 +263,13 @@ class Watch:
 
 
 def _sound(said: Kinematics) -> tuple[Kinematics, Bool]:
-    """The same in the plane, with zeros where something is not finite; and where all is finite."""
+    """The same in the plane, with zeros for what cannot be; and where all of it can."""
     parts = (said.position, said.velocity, said.yaw, said.yaw_rate)
-    finite = np.isfinite(np.concatenate([p.reshape(*said.yaw.shape, -1) for p in parts], axis=-1))
-    position, velocity, yaw, yaw_rate = (np.nan_to_num(p, posinf=0.0, neginf=0.0) for p in parts)
+    fit = [np.abs(part) < REACH for part in parts]
+    columns = [ok[..., None] if ok.ndim < parts[0].ndim else ok for ok in fit]
+    position, velocity, yaw, yaw_rate = (
+        np.where(ok, part, 0.0) for part, ok in zip(parts, fit, strict=True)
+    )
     flat = np.array([1.0, 1.0, 0.0])
-    return Kinematics(position * flat, velocity * flat, yaw, yaw_rate), finite.all(axis=-1)
+    sound: Bool = np.asarray(np.concatenate(columns, axis=-1).all(axis=-1))
+    return Kinematics(position * flat, velocity * flat, yaw, yaw_rate), sound

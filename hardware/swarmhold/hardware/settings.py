@@ -9,6 +9,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.health import HealthConfig
 from swarmhold.hardware.monitor import MonitorConfig
 from swarmhold.hardware.normality import NormalityConfig
+from swarmhold.hardware.sanity import SanityConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,16 @@ class HealthSettings:
             ("health", HealthConfig),
             ("normality", NormalityConfig),
         ):
-            parts[name] = kind(**_known(kind, plain.pop(name, {}), f"health.{name}"))
+            parts[name] = _made(kind, plain.pop(name, {}), f"health.{name}")
         return cls(**parts, **_known(cls, plain, "health"))
+
+
+def _made(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    """A part of the settings; those of the sanity checks lie within the monitor's."""
+    plain = dict(_known(kind, values, where))
+    if "sanity" in plain:
+        plain["sanity"] = SanityConfig(**_known(SanityConfig, plain["sanity"], f"{where}.sanity"))
+    return kind(**plain)
 
 
 def _known(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from swarmhold.hardware.health import FusionState, HealthInput, health_init, health_step
 from swarmhold.hardware.messages import HealthTable
 from swarmhold.hardware.monitor import (
+    BITS,
     Accusation,
     MonitorInput,
     MonitorState,
@@ -75,8 +76,8 @@ def supervisor_step(
     """
     monitor, own_bits = monitor_step(settings.monitor, state.monitor, inputs, now)
     if abnormal is not None:
-        own_bits = own_bits | np.where(abnormal, np.uint8(Accusation.ABNORMAL), np.uint8(0))
-    everybody = np.concatenate([accusations, own_bits[..., None, :]], axis=-2).astype(np.uint8)
+        own_bits = own_bits | np.where(abnormal, BITS(Accusation.ABNORMAL), BITS(0))
+    everybody = np.concatenate([accusations, own_bits[..., None, :]], axis=-2).astype(BITS)
     current = inputs.age <= settings.monitor.silent_s
     reporting = np.concatenate([current, np.ones((*current.shape[:-1], 1), bool)], axis=-1)
     fusion, out = health_step(

@@ -21,6 +21,7 @@ from swarmhold.hardware.health import (
     merge_weights,
 )
 from swarmhold.hardware.monitor import (
+    BITS,
     Accusation,
     MonitorInput,
     MonitorState,
@@ -53,7 +54,7 @@ class LocalOutput:
 
     Attributes:
         weights: (..., N); the robot's own entry is 1.
-        accusations: (..., N) bytes for the next state message.
+        accusations: (..., N) `Accusation` bits for the next state message.
         states: (..., N) local `HealthState`.
         source: (...) `WeightSource`.
     """
@@ -97,8 +98,8 @@ def local_step(
         New memory and output.
     """
     monitor, bits = monitor_step(settings.monitor, state.monitor, inputs, now)
-    bits = np.where(own, 0, bits).astype(np.uint8)
-    accusations = np.where(own[..., :, None], bits[..., None, :], heard).astype(np.uint8)
+    bits = np.where(own, 0, bits).astype(BITS)
+    accusations = np.where(own[..., :, None], bits[..., None, :], heard).astype(BITS)
     fusion, verdict = health_step(
         settings.health,
         state.fusion,

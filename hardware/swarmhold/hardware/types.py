@@ -19,6 +19,9 @@ Bool = NDArray[np.bool_]
 Int = NDArray[np.integer[Any]]
 
 
+REACH = 1e4  # m, m/s, rad; what a robot claims beyond this is out of range
+
+
 class TokenKind(IntEnum):
     """What an entry of the unweighted obstacle stream stands for."""
 

@@ -12,16 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from swarmhold.hardware.memory import restart
+from swarmhold.hardware.monitor import BITS
 from swarmhold.hardware.normality import NormalityConfig
+from swarmhold.hardware.sanity import leap_of, sanity_init, sanity_step
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float
 from swarmhold.policies.evaluate import TeamPolicy
-from swarmhold.policies.health_loop import EnvWatch
+from swarmhold.policies.health_loop import EnvWatch, broadcast
 from swarmhold.sim.env import SwarmEnv
 
 MARGIN = 2.0  # on the largest figure seen
 LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
 USUAL = 99.0  # percent of the departures from the policy that count for nothing
+LEAST_M = 0.05  # m, least leap that is reported
 LEAST_S = 0.5  # s, least excess departure that accuses
 
 
@@ -41,18 +44,28 @@ def calibrated(
     watch = EnvWatch(settings, env, policy_of(env))
     step = env.reset(episode=episode)
     restart(policy)
-    worst, departures = 0.0, []
+    worst, leap, departures, before = 0.0, 0.0, [], sanity_init((env.n_envs,), env.n_robots)
     while not step.done.all():
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
         worst = max(worst, float(np.nanmax(residual, initial=0.0)))
-        watch.look(step.truth.present.astype(float), float(step.time_s.max()))
-        departures.append(np.where(step.truth.present, watch.departure, 0.0))
+        said = broadcast(seen.said)
+        beyond = leap_of(before, said, np.sqrt(np.sum(said.velocity**2, axis=-1)))
+        leap = max(leap, float(np.nanmax(beyond, initial=0.0)))
+        now = float(step.time_s.max())
+        before, _ = sanity_step(base.monitor.sanity, before, said, now)
+        present = step.truth.present
+        watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
+        departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
     mismatch = max(MARGIN * worst, LEAST_SIGMAS * env.model.peer_noise)
     return replace(
         settings,
-        monitor=replace(base.monitor, mismatch_m=round(mismatch, 4)),
+        monitor=replace(
+            base.monitor,
+            mismatch_m=round(mismatch, 4),
+            sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * leap, LEAST_M), 4)),
+        ),
         normality=_limits(near, np.array(departures), env.tick),
     )
 

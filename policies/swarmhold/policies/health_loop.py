@@ -5,15 +5,18 @@ Exactly the functions that robots and supervisor run, over arrays (env, observer
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from swarmhold.hardware.health import HealthState
-from swarmhold.hardware.monitor import MonitorInput
+from swarmhold.hardware.monitor import BITS, MonitorInput
 from swarmhold.hardware.normality import Acts, Scene, Watch
+from swarmhold.hardware.sanity import Said
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
 from swarmhold.hardware.team_health import local_init, local_step
-from swarmhold.hardware.types import Bool, Float, teammate_index
+from swarmhold.hardware.types import Bool, Float, Int, teammate_index
 from swarmhold.sim.env import Evidence, SwarmEnv
 
 
@@ -26,17 +29,29 @@ class EnvWatch:
         config = settings.normality
         self._watch = Watch(env.spec, config, acts, env.n_envs, env.n_robots)
 
-    def look(self, weights: Float, now: float) -> Bool:
-        """(E, N) whose motion is not the policy's, for weights (E, N) given to each robot."""
+    def look(self, table: Float, accusations: Int, now: float) -> Bool:
+        """(E, N) whose motion is not the policy's.
+
+        Args:
+            table: (E, N) weights of the last table.
+            accusations: (E, N, N) last ones heard, observer x subject.
+            now: s since the start of the episode.
+        """
         env = self._env
         said, age = env.said()
         scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3))
-        return self._watch.look(said, age, weights, scene, env.present, now)
+        return self._watch.look(said, age, table, accusations, scene, env.present, now)
 
     @property
     def departure(self) -> Float:
         """(E, N) how far everybody departs from the policy, in shares of the action's bound."""
         return self._watch.departure
+
+
+def broadcast(said: Said) -> Said:
+    """(E, N) what each robot says, of (E, N, N): as it hears itself."""
+    parts = (getattr(said, name) for name in Said.__slots__)
+    return Said(*(part[:, range(part.shape[1]), range(part.shape[1])] for part in parts))
 
 
 class HealthLoop:
@@ -59,9 +74,9 @@ class HealthLoop:
         self._local = local_init(settings, (n_envs, n_robots), n_robots)
         self._supervisor = supervisor_init(settings, (n_envs,), n_robots)
         shape = (n_envs, n_robots, n_robots, n_robots)
-        self._heard = np.zeros(shape, np.uint8)  # receiver, observer, subject
-        self._told = np.zeros(shape[:3], np.uint8)  # observer, subject: sent last
-        self._at_supervisor = np.zeros(shape[:3], np.uint8)
+        self._heard = np.zeros(shape, BITS)  # receiver, observer, subject
+        self._told = np.zeros(shape[:3], BITS)  # observer, subject: sent last
+        self._at_supervisor = np.zeros(shape[:3], BITS)
         self._reached_at = np.full((n_envs, n_robots), -np.inf)
         self._table = np.ones((n_envs, n_robots))
         self.states = np.zeros((n_envs, n_robots), np.int8)
@@ -79,11 +94,11 @@ class HealthLoop:
         inputs = MonitorInput(
             age=seen.age,
             control_age=seen.age,
-            boot_id=seen.boot_id,
             claimed=seen.claimed,
             sensed=seen.sensed,
             corrupt=seen.corrupt,
-            fresh=seen.fresh,
+            alien=np.zeros_like(seen.corrupt),
+            said=seen.said,
         )
         arrived = seen.fresh[..., None]
         self._heard = np.where(arrived, self._told[:, None], self._heard)
@@ -111,18 +126,19 @@ class HealthLoop:
         self._reached_at = np.where(reached, now, self._reached_at)
         self._at_supervisor = np.where(reached[..., None], self._told, self._at_supervisor)
         age = now - self._reached_at
-        n = age.shape[-1]
-        diagonal = np.arange(n)
         nowhere = np.full((*age.shape, 3), np.nan)
         inputs = MonitorInput(
             age=age,
             control_age=age,
-            boot_id=seen.boot_id[:, diagonal, diagonal],
             claimed=nowhere,
             sensed=nowhere,
             corrupt=(seen.corrupt & seen.fresh).any(axis=1),
-            fresh=reached,
+            alien=np.zeros_like(reached),
+            said=replace(broadcast(seen.said), fresh=reached),
         )
+        abnormal = None
+        if self._watch is not None:
+            abnormal = self._watch.look(self._table, self._at_supervisor, now)
         self._supervisor, verdict = supervisor_step(
             self._settings,
             self._supervisor,
@@ -130,7 +146,7 @@ class HealthLoop:
             self._at_supervisor,
             np.zeros(age.shape, bool),
             now,
-            None if self._watch is None else self._watch.look(self._table, now),
+            abnormal,
         )
         self._table = verdict.weights
         self.states = verdict.states

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.observe import observe
+from swarmhold.hardware.sanity import Said
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.surroundings import Landmarks, surroundings_of
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics, teammate_index
@@ -346,13 +347,14 @@ class SwarmEnv:
         sight = mix(self._keys, self._steps, SIGHT)
         return Evidence(
             age=age,
-            boot_id=radio.boot_id,
             claimed=radio.heard.position + radio.heard.velocity * late[..., None],
             sensed=sightings_of(sight, position, self._present, deaf, self.model),
             corrupt=~np.isfinite(radio.heard.position).all(axis=-1),
-            fresh=radio.fresh,
             deaf=deaf,
-            stamp=radio.stamp,
+            said=Said(
+                *(radio.heard.position, radio.heard.velocity, radio.sent_at + radio.stamp),
+                *(radio.heard_at, radio.boot_id, radio.fresh),
+            ),
         )
 
     def said(self) -> tuple[Kinematics, Float]:

@@ -28,6 +28,7 @@ class Radio:
         heard_at: s of the episode at which it was received; -inf if never.
         boot_id: last boot id heard, 0 if none.
         stamp: s, by which its stamp was off.
+        sent_at: s of the episode at which it was sent; -inf if never.
         fresh: a message arrived with the last decision.
         forged: (E, N) senders whose next messages are replaced, and what each receiver is told
             instead; None for nobody's. Reset clears it.
@@ -44,7 +45,7 @@ class Radio:
         )
         self.heard_at, self.boot_id = np.full(pair, -np.inf), np.zeros(pair)
         self.stamp, self.fresh = np.zeros(pair), np.zeros(pair, bool)
-        self._sent_at = np.full(pair, -np.inf)
+        self.sent_at = np.full(pair, -np.inf)
         self._bad = np.zeros(pair, bool)
         self.forged: tuple[Bool, Kinematics] | None = None
         self._lie = np.zeros((*pair, 2))
@@ -61,7 +62,7 @@ class Radio:
         """
         use = chosen[:, None, None]
         self.forged = None
-        self.heard_at[chosen], self._sent_at[chosen] = -np.inf, -np.inf
+        self.heard_at[chosen], self.sent_at[chosen] = -np.inf, -np.inf
         for array in (self.boot_id, self.stamp, self.fresh, self._bad):
             array[chosen] = 0
         for array in (
@@ -122,7 +123,7 @@ class Radio:
         sent = np.broadcast_to(now[:, None, None], arrives.shape)
         if config.link_delay_s > 0 or effects.delay.any():
             sent, said, ready = self._late(now, own, effects, keys)
-            arrives &= ready & (sent > self._sent_at)
+            arrives &= ready & (sent > self.sent_at)
         else:
             self._past = []
             said = _to_all(own)
@@ -158,7 +159,7 @@ class Radio:
             said = blend(instead, said, np.broadcast_to(senders[:, None], arrives.shape))
         self.heard = blend(said, self.heard, arrives)
         self.heard_at = np.where(arrives, now[:, None, None], self.heard_at)
-        self._sent_at = np.where(arrives, sent, self._sent_at)
+        self.sent_at = np.where(arrives, sent, self.sent_at)
         self.boot_id = np.where(arrives, boot, self.boot_id)
         self.stamp = np.where(arrives, effects.clock[:, None, :], self.stamp)
         self.fresh = arrives

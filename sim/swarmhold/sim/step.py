@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swarmhold.hardware.sanity import Said
 from swarmhold.hardware.surroundings import Landmarks
 from swarmhold.hardware.types import Bool, Float, Int, Observation
 from swarmhold.sim.scenarios.base import Outcome
@@ -15,23 +16,24 @@ class Evidence:
 
     Attributes:
         age: (E, N, N) s since the last message was received.
-        boot_id: (E, N, N) last boot id heard, 0 if none.
         claimed: (E, N, N, 3) m, claimed position, extrapolated to now.
         sensed: (E, N, N, 3) m, where own sensing sees it; NaN where it does not.
         corrupt: (E, N, N) last message held values that are not finite.
-        fresh: (E, N, N) a message arrived with this step.
         deaf: (E, N) robots that receive and report nothing now.
-        stamp: (E, N, N) s, by which the last message's stamp was off.
+        said: (E, N, N) the last message as it was.
     """
 
     age: Float
-    boot_id: Float
     claimed: Float
     sensed: Float
     corrupt: Bool
-    fresh: Bool
     deaf: Bool
-    stamp: Float
+    said: Said
+
+    @property
+    def fresh(self) -> Bool:
+        """(E, N, N) a message arrived with this step."""
+        return self.said.fresh
 
 
 @dataclass(frozen=True, slots=True)

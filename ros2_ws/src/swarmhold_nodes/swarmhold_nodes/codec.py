@@ -60,7 +60,7 @@ def state_to_ros(state: RobotState) -> ros.RobotState:
     out.velocity = np.asarray(state.velocity, np.float32)
     out.yaw, out.yaw_rate, out.battery = state.yaw, state.yaw_rate, state.battery
     out.mode, out.bundle = state.mode, state.bundle
-    out.accusations = _bytes(state.accusations)
+    out.accusations = array("H", np.frombuffer(state.accusations, "<u2").tolist())
     return out
 
 
@@ -80,7 +80,7 @@ def state_from_ros(msg: ros.RobotState) -> RobotState:
         battery=msg.battery,
         mode=msg.mode,
         bundle=msg.bundle,
-        accusations=bytes(msg.accusations),
+        accusations=np.asarray(msg.accusations, "<u2").tobytes(),
     )
 
 
@@ -136,7 +136,7 @@ def table_to_ros(table: HealthTable) -> ros.HealthTable:
     out.header.stamp = stamp_of(table.stamp)
     out.term, out.seq, out.issuer, out.lease_s = table.term, table.seq, table.issuer, table.lease_s
     out.weights = floats(table.weights)
-    out.states, out.reasons = _bytes(table.states), _bytes(table.reasons)
+    out.states, out.reasons = _bytes(table.states), array("H", table.reasons)
     return out
 
 

@@ -53,7 +53,7 @@ class SupervisorNode(Node):
         self._n = int(self.get_parameter("team_size").value)
         self._settings = bundle.health
         self._state = supervisor_init(self._settings, (), self._n)
-        self._beliefs = Beliefs(self._n)
+        self._beliefs = Beliefs(self._n, bundle.short_digest)
         self._estopped = np.zeros(self._n, bool)
         rank = int(self.get_parameter("rank").value)
         self._office = OfficeConfig(self.get_name(), rank, self._settings.lease_s)
