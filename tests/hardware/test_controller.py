@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.injection import Injector
 from swarmhold.hardware.messages import HealthTable, Mode, Task
+from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.spec import policy_spec
 
@@ -35,7 +38,7 @@ class Team:
         self.injectors = [Injector(policy.bundle.spec, i, n, 1.0) for i in range(n)]
         self.down: set[int] = set()
         self.status = [None] * n
-        self.time = 10.0
+        self.time, self.listen = 10.0, None
 
     def boot(self, i, boot_id):
         return RobotController(self.policy, TASK, ControllerConfig(i, self.n, boot_id=boot_id))
@@ -53,6 +56,8 @@ class Team:
                 self.drivers[i].command(tick.command)
                 self.status[i] = tick.status
                 sent += states
+            if self.listen is not None:
+                self.listen(sent, self.time)
             for state in sent:
                 for i in range(self.n):
                     if i not in self.down:
@@ -125,6 +130,29 @@ def test_garbage_is_masked_and_never_reaches_the_motors(policy):
     team.run(1.0)
     assert team.weight(1) == [0.0] * 3
     assert np.isfinite(team.world.setpoint).all() and np.isfinite(team.world.position).all()
+
+
+@pytest.mark.parametrize("kind", ["runaway", "slow", None])
+def test_a_supervisor_that_knows_the_policy_finds_who_acts_on_another(policy, kind):
+    """Safety filters hold robots back near each other, and nobody is blamed for that."""
+    odd = NormalityConfig(slack=0.2, limit_s=1.0, stall_s=5.0)
+    health = replace(policy.bundle.health, normality=odd)
+    watch = FleetWatch(OnnxPolicy(replace(policy.bundle, health=health)), TASK, 5)
+    beliefs, accused = Beliefs(5), []
+
+    def listen(states, now):
+        for state in states:
+            beliefs.hear(state, now)
+        accused.append(watch.look(beliefs, np.ones(5), now))
+
+    team = Team(policy, 5)
+    team.listen = listen
+    if kind:
+        team.injectors[1].add(FaultSpec(kind, 1, start_s=0.5), team.time)
+    team.run(15.0)
+    found = np.any(accused, axis=0)
+    assert found.tolist() == [False, kind == "runaway", False, False, False]
+    assert watch.departure.shape == (5,)
 
 
 def table(weights, term=1, seq=1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,6 +77,15 @@ def test_standing_still_neither_accuses_nor_clears() -> None:
     assert len(when) == 60, "it has run into a wall"
     when, _ = follow(told, told, state=guilty, start=60)
     assert when[-1] < 59, "it does again what it is told"
+
+
+def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:
+    told = np.tile((1.0, 0.0), (60, 1))
+    lazy = replace(CONFIG, stall_s=3.0)
+    when, _ = follow(told, np.zeros_like(told), lazy)
+    assert 30 <= when[0] <= 45
+    assert not len(follow(0.1 * told, np.zeros_like(told), lazy)[0]), "it is hardly asked to move"
+    assert not len(follow(told, 0.3 * told, lazy)[0])
 
 
 def test_without_calibration_nobody_is_accused() -> None:

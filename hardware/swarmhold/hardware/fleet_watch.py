@@ -7,9 +7,11 @@ import numpy as np
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.messages import Task
 from swarmhold.hardware.normality import Scene, Watch
+from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
+from swarmhold.hardware.safety import safe_setpoint, safety_config
 from swarmhold.hardware.surroundings import Landmarks
-from swarmhold.hardware.types import Bool, Float
+from swarmhold.hardware.types import Bool, Float, Kinematics, Observation
 
 
 class FleetWatch:
@@ -18,7 +20,8 @@ class FleetWatch:
     def __init__(self, policy: OnnxPolicy, task: Task, team_size: int) -> None:
         """Args: the policy of all robots, with calibrated thresholds; their task; and N."""
         spec, config = policy.bundle.spec, policy.bundle.health.normality
-        self._watch = Watch(spec, config, OnnxTeam(policy), 1, team_size)
+        self._filtered = _Filtered(policy, task)
+        self._watch = Watch(spec, config, self._filtered, 1, team_size)
         self._scene, self._n = _scene(task), team_size
         self._period = 1.0 / spec.rate_hz
         self._looked_at = -np.inf
@@ -40,6 +43,7 @@ class FleetWatch:
         self._looked_at = now
         said = beliefs.teammates(np.arange(self._n)[None])
         age, working = beliefs.age(now)[None], beliefs.working[None]
+        self._filtered.said = said
         accusations = beliefs.accusations[None]
         self._accused = self._watch.look(
             said, age, weights[None], accusations, self._scene, working, now
@@ -51,6 +55,31 @@ class FleetWatch:
         """(N) how far everybody departs from the policy, in shares of the action's bound."""
         departure: Float = self._watch.departure[0]
         return departure
+
+
+class _Filtered:
+    """The policy and the safety filter behind it: what healthy robots really do."""
+
+    def __init__(self, policy: OnnxPolicy, task: Task) -> None:
+        spec = policy.bundle.spec
+        self._acts, self._spec = OnnxTeam(policy), spec
+        self._limits = safety_config(spec, task.half_width)
+        self._near = policy.bundle.health.normality.near_m
+        self._home = np.asarray(task.home, float)
+        self.said: Kinematics | None = None
+
+    def __call__(self, seen: Observation, weights: Float) -> Float:
+        action = self._acts(seen, weights)
+        assert self.said is not None
+        place, yaw = self.said.position[0], self.said.yaw[0]
+        for robot in np.flatnonzero(np.isfinite(place).all(axis=-1)):
+            offset = np.delete(place, robot, axis=0) - place[robot]
+            near = offset[np.linalg.norm(offset, axis=-1) < self._near]
+            action[0, robot], _ = safe_setpoint(
+                self._limits, self._spec.robot, action[0, robot], place[robot], float(yaw[robot]),
+                self._home, to_body(near, yaw[robot]), 0.0,
+            )  # fmt: skip
+        return action
 
 
 def _scene(task: Task) -> Scene:

@@ -8,7 +8,8 @@ compared, and what exceeds the usual departure is summed up by a CUSUM (Page, Bi
 S <- max(0, S + (r - slack) dt), and S > limit accuses.
 
 Less than was expected, in its direction, is no departure: so moves who is slow, blocked, or held
-back by its safety filter. Nothing at all proves nothing, neither for nor against.
+back by its safety filter. Nothing at all proves nothing, neither for nor against, but for who
+stands for longer than anybody ever did without a fault.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from swarmhold.hardware.types import (
 )
 
 LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
-INERT = 0.1  # share of the expected motion below which a robot stands
+ASKED = 0.2  # share of the action's bound from which on a robot is asked to move
+INERT = 0.1  # share of the expected motion below which it stands
 
 
 class Acts(Protocol):
@@ -51,6 +53,7 @@ class NormalityConfig:
         slack: departure, in shares of the action's bound, that counts for nothing.
         limit_s: summed excess departure, s, that makes an accusation; 0: not calibrated, so
             that nobody is accused.
+        stall_s: s for which a robot may stand though it is asked to move; 0: as long as it likes.
         near_m: m, reach of the robots' own proximity sensing.
         smooth_s: time constant with which set-points and motions are smoothed.
         heard_s: a robot that was not heard for longer is not judged.
@@ -58,6 +61,7 @@ class NormalityConfig:
 
     slack: float = 1.0
     limit_s: float = 0.0
+    stall_s: float = 0.0
     near_m: float = 0.3
     smooth_s: float = 1.0
     heard_s: float = 0.3
@@ -72,18 +76,21 @@ class NormalityState:
         expected: (..., N, Da) smoothed motion that the policy asks for.
         motion: (..., N, Da) smoothed motion.
         excess: s, the CUSUM.
+        stood: s for which each robot has been standing though it was asked to move.
     """
 
     last_now: float
     expected: Float
     motion: Float
     excess: Float
+    stood: Float
 
 
 def normality_init(lead: tuple[int, ...], n: int, action_size: int) -> NormalityState:
     """Nobody has departed from anything yet."""
     still = np.zeros((*lead, n, action_size))
-    return NormalityState(np.nan, still, still, np.zeros((*lead, n)))
+    none = np.zeros((*lead, n))
+    return NormalityState(np.nan, still, still, none, none)
 
 
 def normality_step(
@@ -114,13 +121,15 @@ def normality_step(
     much, along = np.sum(asked**2, axis=-1), np.sum(asked * done, axis=-1)
     obeyed = np.clip(along / np.maximum(much, 1e-9), 0.0, 1.0)
     departure = np.sqrt(np.sum((done - obeyed[..., None] * asked) ** 2, axis=-1))
-    inert = (much > config.slack**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
+    inert = (much > ASKED**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
+    stood = np.where(judged, np.where(inert, state.stood + dt, 0.0), state.stood)
     excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
     excess = np.where(judged & ~inert, excess, state.excess)
     if config.limit_s > 0.0:  # what has long been wrong need not be right for as long
         excess = np.minimum(excess, 2.0 * config.limit_s)
     accused = (excess > config.limit_s) & (config.limit_s > 0.0)
-    return NormalityState(now, asked, done, excess), departure, accused
+    accused |= (stood > config.stall_s) & (config.stall_s > 0.0)
+    return NormalityState(now, asked, done, excess, stood), departure, accused
 
 
 def motion_of(spec: PolicySpec, moving: Kinematics) -> Float:
@@ -239,6 +248,11 @@ class Watch:
         went = self._bound[0] * np.minimum(np.where(lost, age, 0.0), LOST_S)
         near = lost[:, None] & (distance < (self._config.near_m + went)[:, None])
         return np.asarray(near.any(axis=-1))
+
+    @property
+    def stood(self) -> Float:
+        """(E, N) s for which each robot has been standing though it was asked to move."""
+        return self._state.stood
 
     def _see(
         self, said: Kinematics, motion: Float, age: Float, known: Bool, scene: Scene

@@ -25,6 +25,7 @@ MARGIN = 2.0  # on the largest figure seen
 LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
 USUAL = 99.0  # percent of the departures from the policy that count for nothing
 LEAST_M = 0.05  # m, least leap that is reported
+LEAST_STALL_S, MOST_STALL_S = 2.0, 8.0  # s, limits of a stand that is reported
 LEAST_S = 0.5  # s, least excess departure that accuses
 
 
@@ -44,7 +45,8 @@ def calibrated(
     watch = EnvWatch(settings, env, policy_of(env))
     step = env.reset(episode=episode)
     restart(policy)
-    worst, leap, departures, before = 0.0, 0.0, [], sanity_init((env.n_envs,), env.n_robots)
+    worst, leap, longest = 0.0, 0.0, 0.0
+    departures, before = [], sanity_init((env.n_envs,), env.n_robots)
     while not step.done.all():
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
@@ -56,6 +58,7 @@ def calibrated(
         before, _ = sanity_step(base.monitor.sanity, before, said, now)
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
+        longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
         departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
     mismatch = max(MARGIN * worst, LEAST_SIGMAS * env.model.peer_noise)
@@ -66,8 +69,16 @@ def calibrated(
             mismatch_m=round(mismatch, 4),
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * leap, LEAST_M), 4)),
         ),
-        normality=_limits(near, np.array(departures), env.tick),
+        normality=replace(
+            _limits(near, np.array(departures), env.tick), stall_s=_stall_limit(longest)
+        ),
     )
+
+
+def _stall_limit(longest: float) -> float:
+    """From the longest stand (s) without a fault; 0 where robots stand and push as a habit."""
+    limit = MARGIN * longest + LEAST_STALL_S
+    return round(limit, 2) if limit <= MOST_STALL_S else 0.0
 
 
 def _limits(config: NormalityConfig, departures: Float, tick: float) -> NormalityConfig:

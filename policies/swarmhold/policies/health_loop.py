@@ -43,6 +43,11 @@ class EnvWatch:
         return self._watch.look(said, age, table, accusations, scene, env.present, now)
 
     @property
+    def stood(self) -> Float:
+        """(E, N) s for which each robot has been standing though it was asked to move."""
+        return self._watch.stood
+
+    @property
     def departure(self) -> Float:
         """(E, N) how far everybody departs from the policy, in shares of the action's bound."""
         return self._watch.departure
