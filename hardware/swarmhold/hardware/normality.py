@@ -35,6 +35,7 @@ from swarmhold.hardware.types import (
 
 LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
 ASKED = 0.2  # share of the action's bound from which on a robot is asked to move
+LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
 INERT = 0.1  # share of the expected motion below which it stands
 
 
@@ -114,7 +115,7 @@ def normality_step(
     Returns:
         New memory, departures (..., N) and who is accused (..., N).
     """
-    dt = 0.0 if np.isnan(state.last_now) else now - state.last_now
+    dt = 0.0 if np.isnan(state.last_now) else min(now - state.last_now, LONGEST_S)
     share = np.where(judged, 1.0 - np.exp(-dt / config.smooth_s), 0.0)[..., None]
     asked = state.expected + share * (expected - state.expected)
     done = state.motion + share * (motion - state.motion)
