@@ -122,6 +122,21 @@ def test_lies_need_several_sightings():
     assert (bits & A.MISMATCH).astype(bool).tolist() == [False, True, False]
 
 
+def test_what_comes_late_may_be_off_by_as_much_as_a_robot_drives_in_that_time():
+    config = replace(MONITOR, speed_mps=0.5)
+    for late, caught in ((0.0, True), (0.5, False)):
+        state = monitor_init(config, (), 3)
+        for k in range(20):
+            off = np.zeros((3, 3))
+            off[1, 0] = 0.2 if k > 10 else 0.0
+            now = np.full(3, 0.05 * k)
+            behind = now - np.array([0.0, late if k > 10 else 0.0, 0.0])
+            seen = heard(3, claimed=off)
+            seen = replace(seen, said=replace(seen.said, stamp=behind, heard_at=now))
+            state, bits = monitor_step(config, state, seen, 0.05 * k)
+        assert bool(bits[1] & A.MISMATCH) == caught
+
+
 def test_unseen_robots_are_not_judged():
     false = np.zeros((3, 3))
     false[1, 0] = 0.5

@@ -14,6 +14,7 @@ import numpy as np
 from swarmhold.hardware.sanity import Said, SanityConfig, SanityState, sanity_init, sanity_step
 from swarmhold.hardware.types import Bool, Float, Int
 
+LATEST_S = 1.0  # s, most that being late excuses
 BITS = np.uint16  # what accusations are stored and sent as
 
 
@@ -44,6 +45,7 @@ class MonitorConfig:
         stuck_s: age of the last advance of the control counter that counts as stuck.
         mismatch_m: distance between claimed and sensed position that counts as a vote; it is
             calibrated on fault-free flights and stored with the bundle.
+        speed_mps: m/s, of the robots; what a message is late by, times this, is allowed on top.
         mismatch_window: sightings that are remembered.
         mismatch_votes: votes in the window that make an accusation.
         corrupt_votes: messages in a row that make an accusation.
@@ -57,6 +59,7 @@ class MonitorConfig:
     silent_s: float = 0.30
     stuck_s: float = 0.30
     mismatch_m: float = 0.05
+    speed_mps: float = 0.0
     mismatch_window: int = 5
     mismatch_votes: int = 3
     corrupt_votes: int = 3
@@ -155,7 +158,7 @@ def monitor_step(
     late = silent.sum(axis=-1, keepdims=True)
     channel = (late >= 2) & (late > config.common_share * count)
 
-    votes, mismatch, opinion = _cross_check(config, state.votes, inputs)
+    votes, mismatch, opinion = _cross_check(config, state, inputs)
     garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
     garbage = np.minimum(garbage, 1000).astype(np.int16)
     known = np.where(inputs.boot_id > 0, inputs.boot_id, state.boot_id)
@@ -193,11 +196,17 @@ def monitor_step(
     )
 
 
-def _cross_check(config: MonitorConfig, votes: Int, inputs: MonitorInput) -> tuple[Int, Bool, Bool]:
+def _cross_check(
+    config: MonitorConfig, state: MonitorState, inputs: MonitorInput
+) -> tuple[Int, Bool, Bool]:
     """Claimed against sensed position: votes, accusation, and whether there is an opinion."""
+    votes, said = state.votes, inputs.said
+    with np.errstate(invalid="ignore"):
+        late = np.nan_to_num(said.heard_at - said.stamp - state.sanity.lag)
+    allowed = config.mismatch_m + config.speed_mps * np.clip(late, 0.0, LATEST_S)
     error = np.sqrt(np.sum((inputs.claimed - inputs.sensed) ** 2, axis=-1))
     sighted = inputs.fresh & np.isfinite(error)
-    vote = (error > config.mismatch_m).astype(np.int8)
+    vote = (error > allowed).astype(np.int8)
     shifted = np.concatenate([votes[..., 1:], vote[..., None]], axis=-1)
     votes = np.where(sighted[..., None], shifted, votes)
     opinion = (votes >= 0).sum(axis=-1) >= config.mismatch_votes

@@ -67,6 +67,7 @@ def calibrated(
         monitor=replace(
             base.monitor,
             mismatch_m=round(mismatch, 4),
+            speed_mps=env.spec.action_bound[0],
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * leap, LEAST_M), 4)),
         ),
         normality=replace(

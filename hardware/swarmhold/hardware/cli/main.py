@@ -25,6 +25,7 @@ SUMMARY = {
     "promote": "a bundle into a robot's slot, and back",
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
+    "faults": "what the health chain makes of every kind of fault",
     "report": "flight recordings to one HTML page",
 }
 EXTRA_OF = {

@@ -1,0 +1,90 @@
+"""`swarmhold faults`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.cli.config import note, parse, print_json
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
+from swarmhold.policies.matrix import Cell, fault_matrix
+from swarmhold.sim.env import SwarmEnv
+
+
+@dataclass(frozen=True)
+class MatrixArgs:
+    """What the health chain makes of every kind of fault."""
+
+    bundle: Path
+    """Bundle whose policy flies and whose thresholds count."""
+    layer: Literal["sim"] = "sim"
+    """Where the faults are injected."""
+    robots: int = 6
+    """Team size."""
+    episodes: int = 8
+    """Of each cell."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """`faults matrix`: 0 if every cell is as expected, 1 if not."""
+    if argv[:1] != ["matrix"]:
+        raise ConfigError("say what to do with faults: swarmhold faults matrix --bundle BUNDLE")
+    args = parse(MatrixArgs, argv[1:], "swarmhold faults matrix")
+    if args.robots < 3 or args.episodes < 1:
+        raise ConfigError("the matrix takes at least 3 robots and 1 episode")
+    bundle = open_bundle(args.bundle)
+    manifest = bundle.manifest
+    env = SwarmEnv(manifest.scenario, manifest.robot, args.episodes, args.robots, seed=1)
+    policy = OnnxPolicy(bundle)
+    cells = list(fault_matrix(env, lambda _: OnnxTeam(policy), bundle.health, note))
+    env.close()
+    if args.json:
+        print_json({"cells": [_plain(cell) for cell in cells]})
+    else:
+        _show(cells)
+    return 0 if all(cell.good for cell in cells) else 1
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    found = {
+        "kind": cell.kind,
+        "severity": cell.severity,
+        "layer": "sim",
+        "state": cell.state.name,
+        "delay_s": cell.delay_s,
+        "found": cell.found,
+        "collateral": cell.collateral,
+        "good": cell.good,
+    }
+    why_not = cell.expected.why_not
+    return {**found, "not_applicable": why_not} if why_not else found
+
+
+def _show(cells: list[Cell]) -> None:
+    table = Table()
+    for name in ("kind", "severity", "found", "after", "at the end", "collateral", ""):
+        table.add_column(name, no_wrap=True)
+    reasons = list(dict.fromkeys(c.expected.why_not for c in cells if c.expected.why_not))
+    for cell in cells:
+        after = "" if cell.delay_s is None else f"{cell.delay_s:.2f} s"
+        good = "good"
+        if cell.expected.why_not:
+            good = f"good, left in [{reasons.index(cell.expected.why_not) + 1}]"
+        table.add_row(
+            cell.kind, f"{cell.severity:g}", f"{cell.found:.0%}", after,
+            cell.state.name.lower(), f"{cell.collateral:g}",
+            escape(good) if cell.good else "not as expected",
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    for number, reason in enumerate(reasons, 1):
+        console.print(escape(f"[{number}] {reason}"))
