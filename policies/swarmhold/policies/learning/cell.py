@@ -24,6 +24,7 @@ from swarmhold.policies.evaluate import (
     run_episodes,
     torch_policy,
 )
+from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.plan import Cell, Column
 from swarmhold.policies.redteam.attack import Attack, draw_attackers
 from swarmhold.policies.redteam.ppo import TEAMS, Goal, Learned, learn
@@ -56,7 +57,8 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
     if not _trained(run, total):
         say(f"{cell.run}: training")
         train(cell.config, run, (run / "config.json").exists(), lambda *_: None)
-        write_json(run / "time.json", {"seconds": time.monotonic() - started})
+        spent = time.monotonic() - started
+        write_json(run / "time.json", {"seconds": spent, "commit": commit()})
     _, actor, _ = load_run(run)
     settings: HealthSettings | None = None
     for weights, column in cell.looks:

@@ -8,7 +8,8 @@ from pathlib import Path
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.learning import cost
-from swarmhold.policies.learning.page import commit, write
+from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.page import write
 from swarmhold.policies.learning.plan import cells_of
 from swarmhold.policies.learning.results import Results
 from swarmhold.policies.learning.spread import spread

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
 from swarmhold.policies.checkpoint import replace_file
+from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.plan import Column, Row, Table
 from swarmhold.policies.learning.results import Entry, Results
 from swarmhold.policies.learning.sections import on_attention, on_progress, on_time
@@ -19,14 +19,6 @@ from swarmhold.sim.bench.measure import machine
 MOST_COLUMNS = 10
 MARKERS = "osD^vPX*"  # so that rows can be told apart without colours
 FIELDS = ("scenario", "arm", "fault", "iqm", "low", "high", "seeds", "commit")
-
-
-def commit() -> str:
-    """Of the code that ran; empty outside a repository, with a + where files were changed."""
-    here = Path(__file__).parent
-    asked = ["git", "-C", str(here), "describe", "--always", "--dirty=+"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def csv_of(entries: list[Entry], made_by: str) -> str:
@@ -65,11 +57,12 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
         lines += on_progress(results) + on_attention(results)
     if table.solved:
         lines += on_time(results)
-    made_on = machine()
+    made_on, older = machine(), sorted(results.commits() - {made_by})
+    trained = f", trained at {', '.join(older)}" if older else ""
     lines += [
         "",
-        f"Commit {made_by or 'unknown'}; {made_on['processor']}, {made_on['cores']} cores; "
-        f"trainings {results.seconds() / 60:.0f} minutes, added up over processes that ran side "
+        f"Commit {made_by or 'unknown'}{trained}; {made_on['processor']}, {made_on['cores']} "
+        f"cores; trainings {results.seconds() / 60:.0f} minutes, added up over processes that ran side "
         "by side. Again, from nothing:",
         "",
         f"    swarmhold bench learning --table {table.name} --seeds {results.seeds} "

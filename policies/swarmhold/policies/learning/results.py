@@ -100,8 +100,15 @@ class Results:
 
     def seconds(self) -> float:
         """Wall time of the trainings, added up."""
+        return float(sum(spent["seconds"] for spent in self._spent()))
+
+    def commits(self) -> set[str]:
+        """Of the code that trained."""
+        return {spent["commit"] for spent in self._spent() if spent.get("commit")}
+
+    def _spent(self) -> list[dict[str, Any]]:
         table = self.table
         runs = {
             run for pair in table.scenarios for row in table.rows for run in self.runs(pair, row)
         }
-        return sum(json.loads((run / "time.json").read_text())["seconds"] for run in runs)
+        return [json.loads((run / "time.json").read_text()) for run in runs]
