@@ -62,8 +62,8 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     lines += [
         "",
         f"Commit {made_by or 'unknown'}{trained}; {made_on['processor']}, {made_on['cores']} "
-        f"cores; trainings {results.seconds() / 60:.0f} minutes, added up over processes that ran side "
-        "by side. Again, from nothing:",
+        f"cores; trainings {results.seconds() / 60:.0f} minutes, added up over processes that ran "
+        "side by side. Again, from nothing:",
         "",
         f"    swarmhold bench learning --table {table.name} --seeds {results.seeds} "
         f"--episodes {results.episodes} --out results",
