@@ -8,6 +8,7 @@ from swarmhold.export.parity import Parity
 from swarmhold.hardware.memory import RESET
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.spec import PolicySpec
+from swarmhold.policies.calibrate_cli import accused
 from swarmhold.policies.config import TrainConfig
 
 
@@ -42,7 +43,7 @@ def model_card(
         f"- Decides at {spec.rate_hz:g} Hz. Action: {action}, yaw frame.",
         f"- Export: {parity.cases} inferences over teams of 2 to 50 agree with the trained "
         f"network within {parity.worst:.1e}.",
-        f"- Thresholds, calibrated on fault-free PyBullet episodes: {_thresholds(health)}.",
+        f"- Thresholds, calibrated on fault-free PyBullet episodes: accused is {accused(health)}.",
         *_memory(config),
         "",
         "## Limits",
@@ -55,14 +56,6 @@ def model_card(
     if table is not None:
         lines += ["", "## Results", "", *_results(table)]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _thresholds(health: HealthSettings) -> str:
-    odd = health.normality
-    return (
-        f"cross-check {health.monitor.mismatch_m:.3f} m; departure from the policy {odd.slack:.2f} "
-        f"of full speed, {odd.limit_s:.2f} s in excess of it"
-    )
 
 
 def _memory(config: TrainConfig) -> list[str]:

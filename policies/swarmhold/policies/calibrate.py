@@ -23,9 +23,10 @@ from swarmhold.sim.env import SwarmEnv
 
 MARGIN = 2.0  # on the largest figure seen
 LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
+LEAST_SLACK = 0.1  # of full speed; live loops jitter more than simulated ones
 USUAL = 99.0  # percent of the departures from the policy that count for nothing
-LEAST_M = 0.05  # m, least leap that is reported
-LEAST_STALL_S, MOST_STALL_S = 2.0, 8.0  # s, limits of a stand that is reported
+LEAST_M, LEAST_TIMES_S = 0.05, 0.15  # m, and s at full speed: least leap that is reported
+LEAST_STALL_S, MOST_STALL_S = 3.0, 8.0  # s, limits of a stand that is reported
 LEAST_S = 0.5  # s, least excess departure that accuses
 
 
@@ -61,14 +62,16 @@ def calibrated(
         longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
         departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
+    speed = env.spec.action_bound[0]
+    least = max(LEAST_M, LEAST_TIMES_S * speed)
     mismatch = max(MARGIN * worst, LEAST_SIGMAS * env.model.peer_noise)
     return replace(
         settings,
         monitor=replace(
             base.monitor,
             mismatch_m=round(mismatch, 4),
-            speed_mps=env.spec.action_bound[0],
-            sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * leap, LEAST_M), 4)),
+            speed_mps=speed,
+            sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * leap, least), 4)),
         ),
         normality=replace(
             _limits(near, np.array(departures), env.tick), stall_s=_stall_limit(longest)
@@ -84,7 +87,7 @@ def _stall_limit(longest: float) -> float:
 
 def _limits(config: NormalityConfig, departures: Float, tick: float) -> NormalityConfig:
     """Slack and limit from departures (T, E, N) without faults."""
-    slack = float(np.percentile(departures, USUAL))
+    slack = max(float(np.percentile(departures, USUAL)), LEAST_SLACK)
     excess, worst = np.zeros(departures.shape[1:]), 0.0
     for departure in departures:
         excess = np.maximum(excess + (departure - slack) * tick, 0.0)

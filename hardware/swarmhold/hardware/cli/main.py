@@ -19,6 +19,7 @@ SUMMARY = {
     "evaluate": "fault x weight-source table of a run, a bundle or the heuristic",
     "validate": "the fast twin against PyBullet",
     "export": "a training run to a sealed bundle",
+    "calibrate": "thresholds of a bundle, from flights without faults",
     "verify": "check a bundle as a robot would",
     "keygen": "a key pair to sign bundles with",
     "sign": "vouch for a bundle with a key",

@@ -119,6 +119,7 @@ class SupervisorNode(Node):
                 weights=[round(weight, 3) for weight in table.weights],
                 states=[HealthState(state).name for state in table.states],
                 reasons=list(table.reasons),
+                departures=[] if self._watch is None else self._watch.departure.round(2).tolist(),
                 ages=[round(float(a), 3) if np.isfinite(a) else None for a in age],
             )
 

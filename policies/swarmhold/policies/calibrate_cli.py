@@ -1,0 +1,90 @@
+"""`swarmhold calibrate`: thresholds of a sealed bundle, anew."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from swarmhold.hardware.bundle import Bundle, files_of, open_bundle, seal_bundle
+from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
+from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.signing import SIGNATURE
+from swarmhold.policies.calibrate import calibrated
+from swarmhold.sim.env import SwarmEnv
+
+CARD = "model_card.md"
+
+
+@dataclass(frozen=True)
+class CalibrateArgs:
+    """Fly a bundle without faults in the simulator, and seal what the detectors see into it."""
+
+    bundle: Annotated[Path, tyro.conf.Positional]
+    """Bundle folder or archive."""
+    out: Path
+    """Bundle folder to write; unsigned, since its manifest is another one."""
+    robots: int | None = None
+    """Team size; by default the largest one trained, 8 at most."""
+    teams: int = 8
+    """Teams that fly side by side, one episode each."""
+    backend: str = "pybullet"
+    """Physics: pybullet, or batched, numpy, mixed, pybullet-native."""
+    seed: int = 1
+    """Of the layouts."""
+    json: bool = False
+    """Print the thresholds as JSON."""
+
+
+def main(argv: list[str]) -> int:
+    """Calibrate one bundle."""
+    args = parse(CalibrateArgs, argv, "swarmhold calibrate")
+    bundle = open_bundle(args.bundle)
+    robots = args.robots or min(bundle.manifest.team_sizes_trained[1], 8)
+    if robots < 2 or args.teams < 1:
+        raise ConfigError(f"{args.teams} teams of {robots} robots; at least 1 of 2 are needed")
+    manifest = bundle.manifest
+    env = SwarmEnv(
+        *(manifest.scenario, manifest.robot, args.teams, robots, args.backend, True),
+        seed=args.seed,
+    )
+    policy = OnnxPolicy(bundle)
+    with closing(env):
+        found = calibrated(env, lambda _: OnnxTeam(policy))
+    flown = f"{args.teams} teams of {robots} in {args.backend}"
+    digest = reseal(args.bundle, bundle, args.out, found, flown)
+    open_bundle(args.out)
+    if args.json:
+        print_json({"bundle": str(args.out), "digest": digest, "health": found.to_dict()})
+    else:
+        say(f"{args.out}: sealed, sha256 {digest[:16]}; accused is {accused(found)}")
+    return 0
+
+
+def accused(health: HealthSettings) -> str:
+    """Calibrated thresholds in words."""
+    monitor, odd = health.monitor, health.normality
+    stands = f", or stands for {odd.stall_s:g} s" if odd.stall_s else ""
+    return (
+        f"who claims to be {monitor.mismatch_m:g} m from where it is seen, leaps by "
+        f"{monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of full "
+        f"speed (CUSUM, {odd.limit_s:g} s){stands}"
+    )
+
+
+def reseal(source: Path, bundle: Bundle, out: Path, found: HealthSettings, flown: str) -> str:
+    """The same bundle with other thresholds; returns its digest."""
+    files = files_of(source)
+    values = bundle.manifest.model_dump(exclude={"schema_version", "spec", "spec_digest", "files"})
+    for name in ("manifest.json", SIGNATURE):
+        files.pop(name, None)
+    files[CARD] += (
+        "\n## Calibration\n\nThe thresholds of the health chain were calibrated again, on "
+        f"fault-free episodes of {flown}; they are in the manifest, under `health`.\n"
+    ).encode()
+    return seal_bundle(out, {**values, "health": found.to_dict()}, files)
