@@ -75,7 +75,7 @@ class Results:
         out = []
         for scenario in self.table.scenarios:
             for column in self.table.columns:
-                if column.fault is None:
+                if column.fault is None and not column.attack:
                     continue
                 parts = [
                     [f[self.table.metric] for f in self.figures(scenario, trio[source], column)]
