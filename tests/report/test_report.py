@@ -244,7 +244,7 @@ def write_recording(folder, n=2, ticks=40):
             )
             out.write(truth, when, store.serialize_cdr(message, truth.msgtype))
             message = kind["swarmhold_msgs/msg/HealthTable"](
-                at(k), 1, k, "s", 1.0, np.ones(n, f32), np.zeros(n, u8), np.zeros(n, u8)
+                at(k), 1, k, "s", 1.0, np.ones(n, f32), np.zeros(n, u8), np.zeros(n, np.uint16)
             )
             out.write(table, when, store.serialize_cdr(message, table.msgtype))
             for i in range(n):

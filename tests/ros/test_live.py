@@ -147,6 +147,25 @@ def test_a_standby_takes_over_and_keeps_what_was_known(tmp_path, rendezvous_bund
     assert (recorded.robots[0].weights[late][:, 2] == 0.0).all()
 
 
+def test_a_fleet_file_flies(tmp_path, rendezvous_bundle):
+    (tmp_path / "fleet.yaml").write_text(
+        f"bundle: {rendezvous_bundle}\nsupervisors: [localhost, localhost]\n"
+        "all: {allow_faults: true}\ntypes: {deaf: {reweight: false}}\n"
+        "robots: [{name: a}, {name: b, type: deaf}, {name: c}]\n"
+    )
+    flown = tmp_path / "f"
+    command = [SWARMHOLD, "fly", "--fleet", str(tmp_path / "fleet.yaml"), "--seconds", "5"]
+    done = subprocess.run(
+        [*command, "--fault", "nan:2@1", "--record", str(flown)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    recorded = read_flight(flown)
+    last = [log.weights[-1] for log in recorded.robots]
+    assert last[0][2] == 0.0 and last[1][2] == 1.0, "robot b makes nothing of health weights"
+    assert recorded.info["standbys"] == 1
+
+
 def speakers(fleet):
     """Supervisors in the order in which they began to speak."""
     lines = (fleet.config.folder / "events.jsonl").read_text().splitlines()

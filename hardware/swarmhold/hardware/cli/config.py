@@ -81,12 +81,17 @@ def from_yaml(kind: type[T], path: Path | None, beneath: Mapping[str, Any] | Non
     Raises:
         ConfigError: the file is missing, no mapping, or holds an unknown key or a bad value.
     """
-    values = {} if path is None else _mapping(path)
+    values = {} if path is None else read_mapping(path)
     place = "defaults" if path is None else str(path)
     return cast(T, _build(kind, {**(beneath or {}), **values}, place, ""))
 
 
-def _mapping(path: Path) -> dict[Any, Any]:
+def read_mapping(path: Path) -> dict[Any, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -23,6 +23,7 @@ EXTRAS = {
     "export": ("onnx",),
     "ros": ("rclpy", "geometry_msgs"),
     "record": ("rosbags",),
+    "sign": ("cryptography",),
 }
 LEAST_DISK = 2 * 2**30  # bytes
 LEAST_CORES = 2

@@ -9,6 +9,7 @@ from pathlib import Path
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, play
@@ -20,10 +21,12 @@ from swarmhold.hardware.runtime import OnnxPolicy
 class FlyArgs:
     """Fly a bundle on N simulated robots, one OS process each, over ROS 2."""
 
-    bundle: Path
-    """Bundle folder or zip archive."""
-    robots: int
+    bundle: Path | None = None
+    """Bundle folder, zip archive or slot."""
+    robots: int | None = None
     """Team size."""
+    fleet: Path | None = None
+    """Fleet file, instead of bundle, keys, robots and what robots have."""
     key: tuple[Path, ...] = ()
     """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
     seconds: float = 30.0
@@ -50,37 +53,25 @@ class FlyArgs:
 
 def main(argv: list[str]) -> int:
     """Fly, break, record; leave no process behind."""
-    args = parse(FlyArgs, argv, "swarmhold fly")
+    args = _whole(parse(FlyArgs, argv, "swarmhold fly"))
     faults = [parse_fault(text) for text in args.fault]
     if args.seconds <= 0:
         raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
-    for fault in faults:
-        if fault.robot >= args.robots:
-            raise ConfigError(
-                f"fault names robot {fault.robot} of {args.robots}; they count from 0"
-            )
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
-    config = FleetConfig(
-        bundle=args.bundle,
-        robots=args.robots,
-        folder=folder,
-        keys=args.key,
-        seed=args.seed,
-        domain=args.domain,
-        reweight=args.reweight,
-        entities=args.entities,
-        supervisor=args.supervisor,
-        standbys=args.standbys,
-        allow_faults=any(fault.kind in LIVE_KINDS for fault in faults),
-    )
+    config = _config(args, folder, any(fault.kind in LIVE_KINDS for fault in faults))
+    for fault in faults:
+        if fault.robot >= config.robots:
+            raise ConfigError(
+                f"fault names robot {fault.robot} of {config.robots}; they count from 0"
+            )
     with stoppable():
         fleet = Fleet(config)
-        warning = OnnxPolicy(fleet.bundle).team_size_warning(args.robots)
+        warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
         if warning:
             note(f"warning: {warning}")
-        note(f"starting {args.robots} robots, world and supervisor on ROS domain {fleet.domain}")
+        note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
         try:
             with fleet:
                 play(fleet, args.seconds, faults, fleet.bundle.manifest.name)
@@ -92,6 +83,59 @@ def main(argv: list[str]) -> int:
     else:
         say(f"flown; recording: {found['recording']}; next: swarmhold report {folder}")
     return 0
+
+
+def _whole(args: FlyArgs) -> FlyArgs:
+    """What is asked for has all that a flight needs, once.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if args.fleet is None:
+        if args.bundle is None or args.robots is None:
+            raise ConfigError("give --bundle and --robots, or --fleet with a fleet file")
+    elif args.bundle is not None or args.robots is not None or args.key:
+        raise ConfigError("--fleet names bundle, keys and robots; leave the options for them out")
+    return args
+
+
+def _config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
+    if args.fleet is None:
+        assert args.bundle is not None and args.robots is not None
+        return FleetConfig(
+            bundle=args.bundle,
+            robots=args.robots,
+            folder=folder,
+            seed=args.seed,
+            keys=args.key,
+            domain=args.domain,
+            reweight=args.reweight,
+            entities=args.entities,
+            supervisor=args.supervisor,
+            standbys=args.standbys,
+            allow_faults=faults,
+        )
+    fleet = load_fleet(args.fleet)
+    if not fleet.on_one_host:
+        raise ConfigError(
+            f"{args.fleet} spreads the team over hosts, and fly starts all of it on this one; "
+            "start each host's nodes with ros2 launch swarmhold_bringup robot.launch.py"
+        )
+    refusing = [robot.name for robot in fleet.robots if not robot.allow_faults]
+    if faults and refusing:
+        raise ConfigError(f"{args.fleet} does not allow faults of {', '.join(refusing)}")
+    return FleetConfig(
+        bundle=fleet.bundle,
+        robots=len(fleet.robots),
+        folder=folder,
+        seed=fleet.seed,
+        keys=fleet.keys,
+        domain=fleet.domain if args.domain is None else args.domain,
+        supervisor=args.supervisor,
+        standbys=max(len(fleet.supervisors) - 1, 0) if args.supervisor else 0,
+        allow_faults=faults,
+        each=fleet.robots,
+    )
 
 
 def _mcap(folder: Path) -> str | None:

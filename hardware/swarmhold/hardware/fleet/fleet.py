@@ -19,6 +19,7 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
+from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.signing import load_public
@@ -61,6 +62,7 @@ class FleetConfig:
         standbys: warm supervisors that take over when the one before them falls silent.
         record: whether to record.
         allow_faults: whether nodes obey fault commands.
+        each: what every robot has of its own, in roster order; none: what is said above.
     """
 
     bundle: Path
@@ -75,6 +77,15 @@ class FleetConfig:
     standbys: int = 0
     record: bool = True
     allow_faults: bool = False
+    each: tuple[Options, ...] = ()
+
+    def options_of(self, robot: int) -> Options:
+        """What a robot has."""
+        if self.each:
+            return self.each[robot]
+        return Options(
+            reweight=self.reweight, entities=self.entities, allow_faults=self.allow_faults
+        )
 
 
 @dataclass(slots=True)
@@ -112,6 +123,8 @@ class Fleet:
         _need("pybullet", "sim")
         if config.record:
             _need("rosbags", "record")
+        if config.each and len(config.each) != config.robots:
+            raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         self.config = config
         self.bundle = open_bundle(config.bundle, load_public(config.keys) if config.keys else ())
         if (config.folder / "events.jsonl").exists():
@@ -224,14 +237,12 @@ class Fleet:
         return child
 
     def _spawn_robot(self, robot: int) -> Child:
-        config = self.config
+        own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
         parameters = {
             **self._what_to_fly(),
             "robot": robot,
-            "team_size": config.robots,
-            "reweight": config.reweight,
-            "entities": config.entities,
-            "allow_faults": config.allow_faults,
+            "team_size": self.config.robots,
+            **own,
         }
         return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
 

@@ -1,0 +1,166 @@
+"""The fleet file: one description of a team for simulation, nodes, launch files and checks.
+
+bundle: slot                  # relative to the file
+keys: [keys/lab.pub.pem]
+hosts:
+base: {address: 10.0.0.1}
+pi-1: {address: 10.0.0.11}
+supervisors: [base, pi-1]     # the first speaks, the others stand by
+all: {host: pi-1}             # what every robot has,
+types:
+scout: {entities: nearest}  # what robots of a type have instead,
+robots:                       # and what a single one has; the order is the roster
+- {name: alpha, type: scout}
+- {name: bravo, host: base, allow_faults: true}
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from swarmhold.hardware.cli.config import read_mapping
+from swarmhold.hardware.entity_budget import Entities
+from swarmhold.hardware.errors import ConfigError
+
+HERE = "localhost"
+MOST = 50  # robots
+
+
+class Options(BaseModel):
+    """What can be said of all robots, of a type, or of a single one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = HERE
+    """Where its node runs."""
+    reweight: bool = True
+    """Whether it uses health weights."""
+    entities: Entities = "none"
+    """Whom it attends to in a team larger than any of training; see `EntityBudget`."""
+    allow_faults: bool = False
+    """Whether it obeys fault commands."""
+
+
+class Robot(Options):
+    """One robot, complete."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_]*$")
+    """Unique; for people, topics go by the roster index."""
+    type: str | None = None
+    """A key of `types`."""
+
+
+class Host(BaseModel):
+    """A computer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field("127.0.0.1", min_length=1)
+    """IP address by which the others reach it."""
+    cores: float = Field(2.0, gt=0)
+    """That nodes may use."""
+
+
+class FleetFile(BaseModel):
+    """A checked fleet file, its levels resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bundle: Path
+    """Bundle or slot."""
+    keys: tuple[Path, ...] = ()
+    """Public keys, one of which must have signed the bundle."""
+    domain: int | None = Field(None, ge=0, le=232)
+    """ROS domain; None: a free one."""
+    seed: int = Field(0, ge=0)
+    """Of a simulated world."""
+    radio_bytes_per_s: float = Field(500_000.0, gt=0)
+    """What the air carries between hosts."""
+    hosts: dict[str, Host] = {HERE: Host.model_validate({})}
+    """By name."""
+    supervisors: tuple[str, ...] = (HERE,)
+    """Hosts of the supervisors; the first speaks, the others stand by."""
+    robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST)
+    """In roster order."""
+
+    @property
+    def on_one_host(self) -> bool:
+        """Whether everything runs on one computer."""
+        return len({robot.host for robot in self.robots} | set(self.supervisors)) <= 1
+
+
+def load_fleet(path: Path) -> FleetFile:
+    """Read a fleet file.
+
+    Raises:
+        ConfigError: something in it is wrong; the message names the key.
+    """
+    values = read_mapping(path)
+    levels = {key: values.pop(key, None) or {} for key in ("all", "types")}
+    if not isinstance(levels["types"], dict):
+        raise ConfigError(f"{path}: types must be a mapping of names to options")
+    for where, options in (("all", levels["all"]), *_of_types(levels["types"])):
+        _checked(Options, options, path, where)
+    robots = values.get("robots")
+    if not isinstance(robots, list) or not all(isinstance(robot, dict) for robot in robots):
+        raise ConfigError(f"{path}: robots must be a list of mappings, each with a name")
+    values["robots"] = [_resolved(robot, levels, path, i) for i, robot in enumerate(robots)]
+    fleet: FleetFile = _checked(FleetFile, values, path, "")
+    _agree(fleet, path)
+    base = path.parent
+    return fleet.model_copy(
+        update={"bundle": base / fleet.bundle, "keys": tuple(base / key for key in fleet.keys)}
+    )
+
+
+def _of_types(types: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(f"types.{name}", options) for name, options in types.items()]
+
+
+def _resolved(robot: dict[str, Any], levels: dict[str, Any], path: Path, index: int) -> Any:
+    """One robot with what its type and all robots have, where it says nothing itself."""
+    kind = robot.get("type")
+    if kind is not None and kind not in levels["types"]:
+        known = ", ".join(levels["types"]) or "none"
+        raise ConfigError(f"{path}: robots.{index}.type is {kind!r}; types in this file: {known}")
+    inherited = {**levels["all"], **(levels["types"].get(kind) or {})}
+    return _checked(Robot, {**inherited, **robot}, path, f"robots.{index}").model_dump()
+
+
+def _checked(kind: type[Any], values: Any, path: Path, where: str) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error, kind, where)}") from error
+
+
+def _first(error: ValidationError, kind: type[BaseModel], where: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(part for part in (where, *map(str, first["loc"])) if part)
+    if first["type"] == "extra_forbidden":
+        known = [*kind.model_fields, *(("all", "types") if kind is FleetFile else ())]
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        return f"unknown key {place!r}; " + (
+            f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        )
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place or 'the file'} = {first['input']!r}: {first['msg']}"
+
+
+def _agree(fleet: FleetFile, path: Path) -> None:
+    names = [robot.name for robot in fleet.robots]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{path}: robots named {', '.join(twice)} more than once")
+    for where, host in (
+        *((f"robots.{i}.host", robot.host) for i, robot in enumerate(fleet.robots)),
+        *((f"supervisors.{i}", host) for i, host in enumerate(fleet.supervisors)),
+    ):
+        if host not in fleet.hosts:
+            known = ", ".join(fleet.hosts)
+            raise ConfigError(f"{path}: {where} is {host!r}; hosts in this file: {known}")
