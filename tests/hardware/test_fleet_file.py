@@ -1,9 +1,13 @@
 """The fleet file: three levels, and every mistake named with its key."""
 
+import json
+
 import pytest
 import yaml
 
+from swarmhold.hardware.cli.doctor import main as doctor
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.cli import main
 from swarmhold.hardware.fleet.file import Options, load_fleet
 
@@ -103,6 +107,28 @@ def test_what_is_no_mapping_is_one_line(tmp_path, text):
     with pytest.raises(ConfigError) as caught:
         load_fleet(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_plan_on_one_host_puts_nothing_on_the_air(tmp_path):
+    here = write(tmp_path, robots=[{"name": f"r{i}"} for i in range(4)], hosts=None,
+                 supervisors=None, all=None, types=None)  # fmt: skip
+    budget = budget_of(load_fleet(here))
+    assert budget.air == 0.0 and not budget.beyond()
+    assert 0.2 < budget.cores["localhost"][0] < 1.0
+
+
+def test_a_plan_beyond_its_means_is_refused_with_the_cure(tmp_path, capsys):
+    robots = [{"name": f"r{i}", "host": "pi" if i % 2 else "base"} for i in range(30)]
+    file = write(tmp_path, robots=robots, radio_bytes_per_s=100_000.0)
+    budget = budget_of(load_fleet(file))
+    states = budget.flows[0]
+    assert states.copies == 30 * 16, "half of the robots, and one of two supervisors"
+    assert doctor(["--fleet", str(file)]) == 2
+    told = capsys.readouterr().out
+    assert "kB/s between hosts" in told and "base: its nodes need" in told
+    fine = write(tmp_path, robots=robots[:4])
+    assert doctor(["--fleet", str(fine), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beyond"] == []
 
 
 def test_fly_says_what_it_cannot_start(tmp_path):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from swarmhold.hardware.fleet.budget import OVERHEAD, state_bytes, status_bytes, table_bytes
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "ros2_ws/src"
 BIN = Path(sys.executable).parent
@@ -40,6 +42,34 @@ def store():
 def test_interfaces_are_what_robots_in_the_field_speak(name):
     found = store().hash_rihs01(f"swarmhold_msgs/msg/{name}")
     assert found.startswith("RIHS01_") and found == HASHES[name]
+
+
+SIZES = """
+import sys
+from rclpy.serialization import serialize_message
+from swarmhold.hardware.messages import HealthTable, PolicyStatus, RobotState
+from swarmhold_nodes import codec
+for n in map(int, sys.argv[1:]):
+    state = RobotState(
+        0, 255, 1, 2, 3, 4.0, (0.0,) * 3, (0.0,) * 3, 0.0, 0.0, 1.0, 0, 7, bytes(2 * n)
+    )
+    table = HealthTable(0.0, 1, 1, "supervisor", 1.0, (1.0,) * n, (0,) * n, (0,) * n)
+    status = PolicyStatus(0, 0.0, (1.0,) * n, (0.0,) * n, (0,) * n, 0, 0, 0.0, 0.0, 0, 0)
+    made = codec.state_to_ros(state), codec.table_to_ros(table), codec.status_to_ros(status)
+    print(n, *(len(serialize_message(message)) for message in made))
+"""
+
+
+def test_messages_are_as_long_on_the_wire_as_planned():
+    teams = ["1", "2", "5", "30"]
+    done = subprocess.run(
+        [sys.executable, "-c", SIZES, *teams], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        n, *found = map(int, line.split())
+        planned = state_bytes(n), table_bytes(n, len("supervisor")), status_bytes(n)
+        assert [size + OVERHEAD for size in found] == list(planned), f"{n} robots"
 
 
 def test_every_package_is_described():

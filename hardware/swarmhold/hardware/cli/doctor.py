@@ -15,7 +15,9 @@ from pathlib import Path
 
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.domain import choose_domain
+from swarmhold.hardware.fleet.file import load_fleet
 
 EXTRAS = {
     "sim": ("pybullet", "scipy"),
@@ -34,6 +36,8 @@ ROS_PATHS = ("LD_LIBRARY_PATH", "PYTHONPATH", "AMENT_PREFIX_PATH")
 class DoctorArgs:
     """Look at this machine; exit 2 if something cannot work."""
 
+    fleet: Path | None = None
+    """Fleet file, to look at what it asks for instead: messages, bytes on the air, cores."""
     json: bool = False
     """One JSON list on standard output."""
 
@@ -63,6 +67,8 @@ def main(argv: list[str]) -> int:
         0, or 2 if something fails.
     """
     args = parse(DoctorArgs, argv, "swarmhold doctor")
+    if args.fleet is not None:
+        return _plan(args.fleet, args.json)
     findings = list(examine())
     if args.json:
         print_json([asdict(finding) for finding in findings])
@@ -70,6 +76,26 @@ def main(argv: list[str]) -> int:
         for finding in findings:
             say(f"{finding.level:<5} {finding.what}{': ' if finding.cure else ''}{finding.cure}")
     return 2 if any(finding.level == "fail" for finding in findings) else 0
+
+
+def _plan(file: Path, as_json: bool) -> int:
+    """What a fleet file asks for; 2 if it is more than there is."""
+    budget = budget_of(load_fleet(file))
+    beyond = budget.beyond()
+    if as_json:
+        print_json({**asdict(budget), "beyond": beyond})
+        return 2 if beyond else 0
+    for flow in budget.flows:
+        say(
+            f"{flow.topic:<17}{flow.hz:g} Hz, {flow.bytes} bytes, {flow.copies} copies between "
+            f"hosts: {flow.bytes_per_s / 1e3:.1f} kB/s"
+        )
+    say(f"on the air       {budget.air / 1e3:.1f} of {budget.air_room / 1e3:.0f} kB/s")
+    for host, (needed, room) in budget.cores.items():
+        say(f"{host:<17}{needed:.2f} of {room:.1f} cores")
+    for line in beyond:
+        say(f"fail  {line}")
+    return 2 if beyond else 0
 
 
 def examine() -> Iterator[Finding]:
