@@ -81,6 +81,18 @@ def test_a_standby_takes_over_within_five_seconds_and_the_old_one_stands_by():
     assert team.held.issuer == "supervisor_1" and not team.states[0].speaks
 
 
+def test_a_speaker_that_nobody_missed_speaks_again_soon():
+    team = Supervisors(2)
+    team.run(3.0)
+    team.dead = {0}
+    team.run(5.0)
+    team.dead = {0, 1}  # the second one speaks, and is stopped for two seconds
+    team.run(2.0)
+    team.dead = {0}
+    assert team.run(2.0)[30:].all()
+    assert team.held.issuer == "supervisor_1" and team.held.term == 3
+
+
 def test_a_standby_that_was_stopped_itself_takes_nothing_over():
     team = Supervisors(2)
     team.run(3.0)

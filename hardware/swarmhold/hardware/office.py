@@ -81,9 +81,13 @@ def hear(config: OfficeConfig, state: OfficeState, table: HealthTable, now: floa
 
 
 def office_step(config: OfficeConfig, state: OfficeState, now: float) -> OfficeState:
-    """Take over after too long a silence; who was itself asleep listens anew."""
-    if now - state.last_now > 0.5 * config.lease_s:
-        return OfficeState(False, 0, state.heard, now, now)
+    """Take over after too long a silence; who was itself asleep listens anew.
+
+    One that spoke before it fell asleep listens for a lease only: maybe nobody has noticed.
+    """
+    if now - state.last_now > config.lease_s:
+        since = now - (config.patience_s - config.lease_s if state.speaks else 0.0)
+        return OfficeState(False, 0, state.heard, since, now)
     if state.speaks or now - state.heard_at < config.patience_s:
         return replace(state, last_now=now)
     term = state.heard + 1
