@@ -30,9 +30,28 @@ SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
 
 @pytest.fixture(scope="module")
 def flight(tmp_path_factory, rendezvous_bundle):
-    """One flight of five in which everything happens; the tests below read its recording."""
-    folder = tmp_path_factory.mktemp("flight") / "f"
-    config = FleetConfig(rendezvous_bundle, 5, folder, allow_faults=True)
+    """One flight of five in which everything happens; the tests below read its recording.
+
+    A machine that stops the world or a robot for a while breaks more than the story does; then
+    it is flown again.
+    """
+    folder = tmp_path_factory.mktemp("flight")
+    for attempt in range(4):
+        flown = story(folder / f"{attempt}", rendezvous_bundle)
+        if not held_up(flown[0]):
+            break
+    return flown
+
+
+def held_up(folder):
+    """Whether nodes that nobody broke complain of time that they missed."""
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    said = [event["text"] for event in map(json.loads, lines) if event["event"] == "warning"]
+    return any("stalled" in text or "no sensor frame" in text for text in said)
+
+
+def story(folder, bundle):
+    config = FleetConfig(bundle, 5, folder, allow_faults=True)
     seen = {}
     with Fleet(config) as fleet:
         time.sleep(2.0)
@@ -122,7 +141,8 @@ def test_who_runs_away_and_says_so_is_found(tmp_path, coverage_bundle):
         time.sleep(1.0)
         fleet.inject(FaultSpec("runaway", 1))
         assert wait_for(lambda: states(fleet)[1:2] == ["QUARANTINED"], 30.0)
-        assert [state for robot, state in enumerate(states(fleet)) if robot != 1] == ["HEALTHY"] * 3
+        others = [0, 2, 3]
+        assert wait_for(lambda: [states(fleet)[robot] for robot in others] == ["HEALTHY"] * 3)
 
 
 def test_a_standby_takes_over_and_keeps_what_was_known(tmp_path, rendezvous_bundle):
