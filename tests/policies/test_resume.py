@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies import imitate
-from swarmhold.policies.checkpoint import load_run, replace_file
+from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.train import Report, train
 

@@ -8,7 +8,7 @@ from swarmhold.export.parity import Parity
 from swarmhold.hardware.memory import RESET
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.policies.calibrate_cli import accused
+from swarmhold.policies.calibrate import accused
 from swarmhold.policies.config import TrainConfig
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarmhold.hardware.errors import BundleError, ConfigError
+from swarmhold.hardware.files import replace_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -147,9 +148,7 @@ def sign_bundle(folder: Path, key: Ed25519PrivateKey) -> str:
     if not manifest.is_file():
         raise BundleError(f"{folder} is no bundle folder; give one that export has written")
     content = sign(manifest.read_bytes(), key)
-    part = folder / (SIGNATURE + ".part")
-    part.write_bytes(content)
-    os.replace(part, folder / SIGNATURE)
+    replace_file(folder / SIGNATURE, lambda part: part.write_bytes(content))
     return _named(key.public_key()).id
 
 
@@ -178,16 +177,16 @@ def check(manifest: bytes, signature: bytes, keys: Sequence[PublicKey], where: P
         raise BundleError(f"{where}: {SIGNATURE} is damaged; sign the bundle again") from error
     if algorithm != "ed25519":
         raise BundleError(f"{where}: signed by {algorithm!r}, which is not trusted; use ed25519")
-    for pinned in keys:
-        if pinned.id == name:
+    for trusted in keys:
+        if trusted.id == name:
             try:
-                pinned.key.verify(raw, PURPOSE + manifest)
+                trusted.key.verify(raw, PURPOSE + manifest)
             except InvalidSignature:
                 raise BundleError(
                     f"{where}: manifest.json is not what key {name} has signed; get a fresh copy"
                 ) from None
-            return pinned
-    known = ", ".join(pinned.id for pinned in keys)
+            return trusted
+    known = ", ".join(trusted.id for trusted in keys)
     raise BundleError(f"{where}: signed by key {name!s:.16}, which is not pinned here ({known})")
 
 

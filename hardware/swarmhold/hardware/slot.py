@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from swarmhold.hardware.errors import BundleError
+from swarmhold.hardware.files import replace_file
 
 STATE = "slot.json"
 
@@ -76,10 +77,12 @@ def place_of(slot: Path, digest: str) -> Path:
 
 
 def write_slot(slot: Path, state: Slot) -> None:
-    """Switch, all of it or nothing."""
-    part = slot / (STATE + ".part")
-    with part.open("w") as file:
-        file.write(json.dumps(asdict(state), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, slot / STATE)
+    """Switch, all of it or nothing, and for good."""
+
+    def write(part: Path) -> None:
+        with part.open("w") as file:
+            file.write(json.dumps(asdict(state), indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    replace_file(slot / STATE, write)

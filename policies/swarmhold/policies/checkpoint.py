@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.arms import make_actor
 from swarmhold.policies.config import TrainConfig
 
 ARRAYS = "arrays."
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of one.
-
-    Args:
-        path: file.
-        write: writes all of it to the path that it is given.
-    """
-    part = path.with_suffix(path.suffix + ".part")
-    try:
-        write(part)
-        os.replace(part, path)
-    except BaseException:  # Ctrl-C and full disks leave nothing behind
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies.arms import ARMS
-from swarmhold.policies.checkpoint import replace_file
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.maddpg import Step
 from swarmhold.policies.off_policy import iterate_off_policy, make_step

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swarmhold.policies.checkpoint import replace_file
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.plan import Column, Row, Table
 from swarmhold.policies.learning.results import Entry, Results

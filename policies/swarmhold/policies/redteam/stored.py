@@ -9,8 +9,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies.attention import HealthAttentionActor
-from swarmhold.policies.checkpoint import replace_file, write_json
+from swarmhold.policies.checkpoint import write_json
 from swarmhold.sim.env import SwarmEnv
 
 WEIGHTS, CARD = "attacker.safetensors", "attacker.json"
