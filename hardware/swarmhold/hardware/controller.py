@@ -24,7 +24,7 @@ from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import BODY_SLOTS
+from swarmhold.hardware.surroundings import BODY_SLOTS, landmarks_of
 from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
 from swarmhold.hardware.types import (
     Float,
@@ -104,7 +104,8 @@ class RobotController:
         self._others = teammate_index(n)[config.robot]
         self._beliefs = Beliefs(n, policy.bundle.short_digest)
         self._local = local_init(self._settings, (), n)
-        self._landmarks = _landmarks(task)
+        self._landmarks = landmarks_of(task)
+        self._rank = self._landmarks.rank()
         self._table: HealthTable | None = None
         self._table_at = -np.inf
         self._action: Float = np.zeros(spec.action_size)
@@ -246,14 +247,15 @@ class RobotController:
 
     def _surroundings(self, frame: SensorFrame) -> Surroundings:
         """Landmarks of the task, then the nearest sensed bodies."""
-        place, value, rank = self._landmarks
+        place, value, rank = (
+            part[0] for part in (self._landmarks.position, self._landmarks.value, self._rank)
+        )
         bodies = _to_world(frame, frame.bodies)
         near = np.argsort(np.linalg.norm(bodies - np.asarray(frame.position), axis=-1))
         bodies = bodies[near[:BODY_SLOTS]]
         marks, slots = len(place), len(bodies)
         zeros = np.zeros(slots)
-        place = place.copy()
-        place[:, 2] = frame.position[2]
+        place = np.concatenate([place, np.full((marks, 1), frame.position[2])], axis=-1)
         return Surroundings(
             position=np.concatenate([place, bodies]),
             radius=np.concatenate([np.zeros(marks), zeros + self._spec.radius_m]),
@@ -338,13 +340,3 @@ def _to_world(frame: SensorFrame, relative: tuple[tuple[float, float, float], ..
         axis=-1,
     )
     return np.asarray(turned + np.asarray(frame.position, float))
-
-
-def _landmarks(task: Task) -> tuple[Float, Float, Float]:
-    """Positions (L, 3), values (L) and ranks (L): share of landmarks that matter more."""
-    marks = np.asarray(task.landmarks, float).reshape(-1, 3)
-    place = np.concatenate([marks[:, :2], np.zeros((len(marks), 1))], axis=-1)
-    order = np.argsort(-marks[:, 2], kind="stable")
-    rank = np.empty(len(marks))
-    rank[order] = np.arange(len(marks)) / max(len(marks), 1)
-    return place, marks[:, 2].copy(), rank

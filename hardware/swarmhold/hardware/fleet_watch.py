@@ -10,7 +10,7 @@ from swarmhold.hardware.normality import Scene, Watch
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.safety import safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import Landmarks
+from swarmhold.hardware.surroundings import landmarks_of
 from swarmhold.hardware.types import Bool, Float, Kinematics, Observation
 
 
@@ -83,7 +83,6 @@ class _Filtered:
 
 
 def _scene(task: Task) -> Scene:
-    marks = np.asarray(task.landmarks, float).reshape(-1, 3)
-    landmarks = Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
-    nobody = np.full((1, len(marks)), -1)
+    landmarks = landmarks_of(task)
+    nobody = np.full(landmarks.value.shape, -1)
     return Scene(landmarks, nobody, np.zeros((1, 0, 3)), np.asarray(task.home, float))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from swarmhold.hardware.messages import Task
 from swarmhold.hardware.types import Bool, Float, Int, Surroundings, TokenKind
 
 BODY_SLOTS = 4  # nearest sensed bodies that enter the observation
@@ -52,6 +53,12 @@ class Landmarks:
         above |= (value[:, None, :] == value[:, :, None]) & earlier
         share: Float = above.sum(axis=-1) / np.maximum(self.mask.sum(axis=-1, keepdims=True), 1)
         return share
+
+
+def landmarks_of(task: Task) -> Landmarks:
+    """Those of a live task, as of one team (E = 1)."""
+    marks = np.asarray(task.landmarks, float).reshape(-1, 3)
+    return Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
 
 
 def surroundings_of(
