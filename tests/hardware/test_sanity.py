@@ -15,6 +15,7 @@ from swarmhold.hardware.sanity import Said, SanityConfig, sanity_init, sanity_st
 from swarmhold.hardware.settings import HealthSettings
 
 CONFIG, DT = SanityConfig(leap_m=0.1), 0.05
+FINDINGS = ("leap", "frozen", "clock", "twin")
 
 
 def say(place, velocity=(0.0, 0.0, 0.0), stamp=0.0, at=0.0, boot=1.0, fresh=True):
@@ -30,7 +31,7 @@ def hear(messages, start=0.0):
     state, found = sanity_init((), 1), []
     for step, message in enumerate(messages):
         state, odd = sanity_step(CONFIG, state, message, start + step * DT)
-        found.append({name: bool(getattr(odd, name)[0]) for name in odd.__slots__})
+        found.append({name: bool(getattr(odd, name)[0]) for name in FINDINGS})
     return found
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from swarmhold.hardware.monitor import BITS, Accusation
+from swarmhold.hardware.monitor import BITS, Accusation, bits_of
 from swarmhold.hardware.types import Bool, Float, Int
 
 # What a robot's own messages prove against it, to everybody who hears them.
@@ -190,9 +190,6 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
         Accusation.SILENT: gone, Accusation.MISMATCH: lying, Accusation.REBOOT: reboot,
         Accusation.ABNORMAL: abnormal, **found,
     }  # fmt: skip
-    reasons = np.zeros(gone.shape, BITS)
-    for bit, on in said.items():
-        reasons |= np.where(on, BITS(bit), BITS(0))
     return _Evidence(
         gone=gone,
         soft=lying | abnormal,
@@ -200,7 +197,7 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
         reboot=reboot,
         doubt=(silent > 0) | (stuck > 0) | np.any([n > 0 for n in proofs.values()], axis=0),
         heard=votes(Accusation.HEARD) > 0,
-        reasons=reasons,
+        reasons=bits_of(said),
     )
 
 

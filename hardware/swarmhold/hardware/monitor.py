@@ -6,6 +6,7 @@ Pure array functions. `...` are leading batch dimensions: none in a robot or the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
@@ -34,6 +35,14 @@ class Accusation(IntFlag):
     CLOCK = 1024  # its clock has jumped, or its messages come late; no reason to distrust it
     TWIN = 2048  # two senders under one name
     ALIEN = 4096  # flies another bundle
+
+
+def bits_of(found: Mapping[Accusation, Bool]) -> Int:
+    """(...) `Accusation` bits of findings (...) by kind."""
+    packed: Int = np.bitwise_or.reduce(
+        [np.where(on, BITS(bit), BITS(0)) for bit, on in found.items()]
+    )
+    return packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,6 @@ class MonitorInput:
         """A message arrived since the last step."""
         return self.said.fresh
 
-    @property
-    def boot_id(self) -> Float:
-        """Last boot id heard, 0 if none."""
-        return self.said.boot_id
-
 
 @dataclass(frozen=True, slots=True)
 class MonitorState:
@@ -110,16 +114,12 @@ class MonitorState:
         last_now: (...) s, time of the last step.
         votes: (..., N, W) last cross-check votes, -1 where there was none yet.
         garbage: (..., N) corrupt messages in a row.
-        boot_id: (..., N) boot id known.
-        reboot_at: (..., N) s, when it last changed.
         sanity: what messages said before.
     """
 
     last_now: Float
     votes: Int
     garbage: Int
-    boot_id: Float
-    reboot_at: Float
     sanity: SanityState
 
 
@@ -129,8 +129,6 @@ def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> Monito
         last_now=np.full(lead, np.nan),
         votes=np.full((*lead, n, config.mismatch_window), -1, np.int8),
         garbage=np.zeros((*lead, n), np.int16),
-        boot_id=np.zeros((*lead, n)),
-        reboot_at=np.full((*lead, n), -np.inf),
         sanity=sanity_init(lead, n),
     )
 
@@ -158,51 +156,40 @@ def monitor_step(
     late = silent.sum(axis=-1, keepdims=True)
     channel = (late >= 2) & (late > config.common_share * count)
 
-    votes, mismatch, opinion = _cross_check(config, state, inputs)
+    sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
+    votes, mismatch, opinion = _cross_check(config, state.votes, inputs, odd.late)
     garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
     garbage = np.minimum(garbage, 1000).astype(np.int16)
-    known = np.where(inputs.boot_id > 0, inputs.boot_id, state.boot_id)
-    rebooted = (state.boot_id > 0) & (known != state.boot_id)
-    reboot_at = np.where(rebooted, now, state.reboot_at)
-
-    sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
-    bits = np.zeros(heard.shape, BITS)
-    for bit, on in (
-        (Accusation.SILENT, silent & awake & ~channel),
-        (Accusation.STUCK, stuck & awake),
-        (Accusation.MISMATCH, mismatch),
-        (Accusation.CORRUPT, garbage >= config.corrupt_votes),
-        (Accusation.REBOOT, now - reboot_at <= config.reboot_s),
-        (Accusation.SEEN, opinion),
-        (Accusation.HEARD, heard & (inputs.age <= config.silent_s)),
-        (Accusation.LEAP, odd.leap),
-        (Accusation.FROZEN, odd.frozen),
-        (Accusation.CLOCK, odd.clock),
-        (Accusation.TWIN, odd.twin),
-        (Accusation.ALIEN, heard & inputs.alien),
-    ):
-        bits |= np.where(on, BITS(bit), BITS(0))
+    found = {
+        Accusation.SILENT: silent & awake & ~channel,
+        Accusation.STUCK: stuck & awake,
+        Accusation.MISMATCH: mismatch,
+        Accusation.CORRUPT: garbage >= config.corrupt_votes,
+        Accusation.REBOOT: now - sanity.changed_at <= config.reboot_s,
+        Accusation.SEEN: opinion,
+        Accusation.HEARD: heard & (inputs.age <= config.silent_s),
+        Accusation.LEAP: odd.leap,
+        Accusation.FROZEN: odd.frozen,
+        Accusation.CLOCK: odd.clock,
+        Accusation.TWIN: odd.twin,
+        Accusation.ALIEN: heard & inputs.alien,
+    }
     return (
         replace(
             state,
             last_now=np.full(state.last_now.shape, now),
             votes=votes,
             garbage=garbage,
-            boot_id=known,
-            reboot_at=reboot_at,
             sanity=sanity,
         ),
-        bits,
+        bits_of(found),
     )
 
 
 def _cross_check(
-    config: MonitorConfig, state: MonitorState, inputs: MonitorInput
+    config: MonitorConfig, votes: Int, inputs: MonitorInput, late: Float
 ) -> tuple[Int, Bool, Bool]:
     """Claimed against sensed position: votes, accusation, and whether there is an opinion."""
-    votes, said = state.votes, inputs.said
-    with np.errstate(invalid="ignore"):
-        late = np.nan_to_num(said.heard_at - said.stamp - state.sanity.lag)
     allowed = config.mismatch_m + config.speed_mps * np.clip(late, 0.0, LATEST_S)
     error = np.sqrt(np.sum((inputs.claimed - inputs.sensed) ** 2, axis=-1))
     sighted = inputs.fresh & np.isfinite(error)

@@ -92,12 +92,23 @@ class SanityState:
 
 @dataclass(frozen=True, slots=True)
 class Insane:
-    """Findings, (..., N)."""
+    """Findings, (..., N), and what they rest on.
+
+    Attributes:
+        leap: claims a place that its speeds do not explain.
+        frozen: claims to move and one and the same place.
+        clock: shows another time than it used to.
+        twin: two senders.
+        beyond: m by which it moved farther than its speeds explain; NaN where nothing is known.
+        late: s by which the message came later than usual; 0 where nothing is known.
+    """
 
     leap: Bool
     frozen: Bool
     clock: Bool
     twin: Bool
+    beyond: Float
+    late: Float
 
 
 def sanity_init(lead: tuple[int, ...], n: int) -> SanityState:
@@ -127,18 +138,19 @@ def sanity_step(
         New memory and findings.
     """
     speed = np.sqrt(np.sum(said.velocity**2, axis=-1))
-    beyond = leap_of(state, said, speed)
+    beyond = _beyond(state, said, speed)
     sound = said.fresh & np.isfinite(speed) & np.isfinite(said.position).all(axis=-1)
     same = (said.position == state.position).all(axis=-1) & (speed > config.moving_mps)
     lag = said.heard_at - said.stamp
-    strange = np.abs(lag - state.lag) > config.clock_s
+    late = lag - state.lag
+    strange = np.abs(late) > config.clock_s
     leapt_at = np.where(sound & (beyond > config.leap_m), now, state.leapt_at)
     repeats = np.where(sound, np.where(same, state.repeats + 1, 0), state.repeats)
     timed = said.fresh & np.isfinite(lag)
     odd = np.where(timed, np.where(strange, state.odd + 1, 0), state.odd)
     # The usual lag follows slowly, and takes a new one only where there was none.
     share = np.where(strange, 0.0, FOLLOW)
-    near = np.where(np.isnan(state.lag), lag, state.lag + share * (lag - state.lag))
+    near = np.where(np.isnan(state.lag), lag, state.lag + share * late)
     boots, changed_at, twin_at = _boots(config, state, said, now)
     kept = sound[..., None]
     new = SanityState(
@@ -158,10 +170,12 @@ def sanity_step(
         frozen=repeats >= config.frozen_looks,
         clock=odd >= config.clock_looks,
         twin=now - twin_at <= config.twin_s,
+        beyond=beyond,
+        late=np.nan_to_num(late),
     )
 
 
-def leap_of(state: SanityState, said: Said, speed: Float) -> Float:
+def _beyond(state: SanityState, said: Said, speed: Float) -> Float:
     """(..., N) m that a robot moved beyond what its speeds explain; NaN where nothing is known.
 
     The time between two messages is that between their stamps, so that late and bunched messages

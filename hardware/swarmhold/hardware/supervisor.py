@@ -13,6 +13,7 @@ from swarmhold.hardware.monitor import (
     Accusation,
     MonitorInput,
     MonitorState,
+    bits_of,
     monitor_init,
     monitor_step,
 )
@@ -76,7 +77,7 @@ def supervisor_step(
     """
     monitor, own_bits = monitor_step(settings.monitor, state.monitor, inputs, now)
     if abnormal is not None:
-        own_bits = own_bits | np.where(abnormal, BITS(Accusation.ABNORMAL), BITS(0))
+        own_bits = own_bits | bits_of({Accusation.ABNORMAL: abnormal})
     everybody = np.concatenate([accusations, own_bits[..., None, :]], axis=-2).astype(BITS)
     current = inputs.age <= settings.monitor.silent_s
     reporting = np.concatenate([current, np.ones((*current.shape[:-1], 1), bool)], axis=-1)

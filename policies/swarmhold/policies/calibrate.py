@@ -14,7 +14,7 @@ import numpy as np
 from swarmhold.hardware.memory import restart
 from swarmhold.hardware.monitor import BITS
 from swarmhold.hardware.normality import NormalityConfig
-from swarmhold.hardware.sanity import leap_of, sanity_init, sanity_step
+from swarmhold.hardware.sanity import sanity_init, sanity_step
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float
 from swarmhold.policies.evaluate import TeamPolicy
@@ -52,11 +52,9 @@ def calibrated(
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
         worst = max(worst, float(np.nanmax(residual, initial=0.0)))
-        said = broadcast(seen.said)
-        beyond = leap_of(before, said, np.sqrt(np.sum(said.velocity**2, axis=-1)))
-        leap = max(leap, float(np.nanmax(beyond, initial=0.0)))
         now = float(step.time_s.max())
-        before, _ = sanity_step(base.monitor.sanity, before, said, now)
+        before, odd = sanity_step(base.monitor.sanity, before, broadcast(seen.said), now)
+        leap = max(leap, float(np.nanmax(odd.beyond, initial=0.0)))
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
         longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
@@ -76,6 +74,17 @@ def calibrated(
         normality=replace(
             _limits(near, np.array(departures), env.tick), stall_s=_stall_limit(longest)
         ),
+    )
+
+
+def accused(health: HealthSettings) -> str:
+    """Calibrated thresholds in words."""
+    monitor, odd = health.monitor, health.normality
+    stands = f", or stands for {odd.stall_s:g} s" if odd.stall_s else ""
+    return (
+        f"who claims to be {monitor.mismatch_m:g} m from where it is seen, leaps by "
+        f"{monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of full "
+        f"speed (CUSUM, {odd.limit_s:g} s){stands}"
     )
 
 

@@ -15,7 +15,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.signing import SIGNATURE
-from swarmhold.policies.calibrate import calibrated
+from swarmhold.policies.calibrate import accused, calibrated
 from swarmhold.sim.env import SwarmEnv
 
 CARD = "model_card.md"
@@ -64,17 +64,6 @@ def main(argv: list[str]) -> int:
     else:
         say(f"{args.out}: sealed, sha256 {digest[:16]}; accused is {accused(found)}")
     return 0
-
-
-def accused(health: HealthSettings) -> str:
-    """Calibrated thresholds in words."""
-    monitor, odd = health.monitor, health.normality
-    stands = f", or stands for {odd.stall_s:g} s" if odd.stall_s else ""
-    return (
-        f"who claims to be {monitor.mismatch_m:g} m from where it is seen, leaps by "
-        f"{monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of full "
-        f"speed (CUSUM, {odd.limit_s:g} s){stands}"
-    )
 
 
 def reseal(source: Path, bundle: Bundle, out: Path, found: HealthSettings, flown: str) -> str:
