@@ -1,17 +1,7 @@
 """The fleet file: one description of a team for simulation, nodes, launch files and checks.
 
-bundle: slot                  # relative to the file
-keys: [keys/lab.pub.pem]
-hosts:
-base: {address: 10.0.0.1}
-pi-1: {address: 10.0.0.11}
-supervisors: [base, pi-1]     # the first speaks, the others stand by
-all: {host: pi-1}             # what every robot has,
-types:
-scout: {entities: nearest}  # what robots of a type have instead,
-robots:                       # and what a single one has; the order is the roster
-- {name: alpha, type: scout}
-- {name: bravo, host: base, allow_faults: true}
+What is said of all robots yields to what is said of their type, and that to what one says itself;
+docs/ros2.md has an example.
 """
 
 from __future__ import annotations
