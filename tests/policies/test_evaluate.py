@@ -123,3 +123,35 @@ def test_who_knows_the_policy_masks_the_runaway_and_leaves_the_slow_alone() -> N
     assert ends["runaway"][:, 1].mean() >= 0.75, "who runs where it should go is as good as well"
     assert not np.delete(ends["runaway"], 1, axis=1).any()
     assert not ends["slow"].any()
+
+
+class Remembering:
+    """Acts like the heuristic, and remembers for how many decisions each robot has been acting."""
+
+    def __init__(self, env: SwarmEnv) -> None:
+        self._act = heuristic_policy(env)
+        self.reset()
+
+    def __call__(self, seen, weights):
+        self.decisions = self.decisions + np.ones(weights.shape[:2], int)
+        return self._act(seen, weights)
+
+    def reset(self, robots=None) -> None:
+        self.decisions = np.where(True if robots is None else robots, 0, self.decisions)
+
+    decisions: np.ndarray = np.zeros(())
+
+
+def test_an_observer_forgets_what_the_robots_forget() -> None:
+    """At the start of an episode all of it, and of a robot that was away what it knew of it."""
+    env = SwarmEnv("rendezvous", "epuck", 2, N, seed=3)
+    known = Remembering(env)
+    away = [[FaultSpec("reboot", 1, start_s=1.0, duration_s=2.0)]] * 2
+    for episode in range(2):
+        step = env.reset(faults=away, episode=episode)
+        loop = HealthLoop(HealthSettings(), 2, N, EnvWatch(HealthSettings(), env, known))
+        for _ in range(60):
+            weights = loop.step(env.evidence(), float(step.time_s.max()))
+            step = env.step(heuristic_policy(env)(step.observation, weights))
+        assert (np.delete(known.decisions, 1, axis=1) == 60).all()
+        assert (known.decisions[:, 1] < 32).all()

@@ -81,6 +81,10 @@ class _Filtered:
             )  # fmt: skip
         return action
 
+    def reset(self, robots: Bool | None = None) -> None:
+        """Start from zero: the robots (1, N) that are True, or all."""
+        self._acts.reset(robots)
+
 
 def _scene(task: Task) -> Scene:
     landmarks = landmarks_of(task)

@@ -19,6 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
+from swarmhold.hardware.memory import restart
 from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe, to_body
 from swarmhold.hardware.spec import PolicySpec
@@ -33,6 +34,7 @@ from swarmhold.hardware.types import (
     teammate_index,
 )
 
+REBOOT_S = 1.0  # s of silence, after which a robot is taken to have started anew
 LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
 ASKED = 0.2  # share of the action's bound from which on a robot is asked to move
 LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
@@ -187,6 +189,7 @@ class Watch:
         self._spec, self._config, self._acts = spec, config, acts
         self._others = teammate_index(robots)
         self._bound = np.asarray(spec.action_bound)
+        restart(acts)
         self._expected: Float = np.zeros((teams, robots, spec.action_size))
         self._table: Float = np.ones((teams, robots))
         self._state = normality_init((teams,), robots, spec.action_size)
@@ -219,6 +222,7 @@ class Watch:
         said, sound = _sound(said)
         known = np.isfinite(age) & sound
         motion = motion_of(self._spec, said)
+        restart(self._acts, ~judged | (age > REBOOT_S))
         heard = known & (age <= self._config.heard_s)
         judged = judged & heard & ~self._may_meet_the_lost(said, age, heard)
         self._pardon(table)
