@@ -8,7 +8,7 @@ import yaml
 from swarmhold.hardware.cli.doctor import main as doctor
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.budget import budget_of
-from swarmhold.hardware.fleet.cli import main
+from swarmhold.hardware.fleet.cli import FlyArgs, fleet_config, main
 from swarmhold.hardware.fleet.file import Options, load_fleet
 
 GOOD = {
@@ -135,8 +135,9 @@ def test_fly_says_what_it_cannot_start(tmp_path):
     file = str(write(tmp_path))
     with pytest.raises(ConfigError, match="spreads the team over hosts"):
         main(["--fleet", file])
-    with pytest.raises(ConfigError, match="leave the options"):
-        main(["--fleet", file, "--robots", "3"])
+    for option in (["--robots", "3"], ["--no-reweight"], ["--standbys", "1"]):
+        with pytest.raises(ConfigError, match=option[0][-6:]):
+            main(["--fleet", file, *option])
     with pytest.raises(ConfigError, match="give --bundle and --robots"):
         main([])
     here = str(write(tmp_path, hosts=None, supervisors=None, all=None))
@@ -145,3 +146,18 @@ def test_fly_says_what_it_cannot_start(tmp_path):
     (tmp_path / "fleet.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError, match="does not allow faults of alpha, bravo, charlie"):
         main(["--fleet", here, "--fault", "spoof:0@1"])
+
+
+@pytest.mark.parametrize(
+    ("named", "asked", "starts"),
+    [
+        ([], True, (False, 0)), (["localhost"], True, (True, 0)),
+        (["localhost"] * 3, True, (True, 2)), (["localhost"] * 3, False, (False, 0)),
+    ],
+)  # fmt: skip
+def test_fly_starts_the_supervisors_of_the_file_with_its_seed(tmp_path, named, asked, starts):
+    file = write(tmp_path, robots=[{"name": "solo"}], hosts=None, all=None, types=None,
+                 supervisors=named, seed=5)  # fmt: skip
+    config = fleet_config(FlyArgs(fleet=file, supervisor=asked), tmp_path / "f", False)
+    assert (config.supervisor, config.standbys) == starts and config.seed == 5
+    assert fleet_config(FlyArgs(fleet=file, seed=0), tmp_path / "f", False).seed == 0

@@ -1,5 +1,10 @@
 """The error tree. Every message is one line: what is wrong, then what cures it."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class SwarmholdError(Exception):
     """Base of every error that a user can cause or cure."""
@@ -23,3 +28,10 @@ class MissingExtraError(SwarmholdError):
 
 class NotReadyError(SwarmholdError):
     """Something that must be running is not (a robot, a node, a link)."""
+
+
+def hint(word: object, known: Iterable[str], prefix: str = "", otherwise: str = "known") -> str:
+    """What to say of a word that is not among those known: the nearest, or all of them."""
+    words = [str(name) for name in known]
+    close = difflib.get_close_matches(str(word), words, n=1)
+    return f"did you mean {prefix + close[0]!r}?" if close else f"{otherwise}: {', '.join(words)}"

@@ -106,16 +106,16 @@ def load_public(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     """Keys to pin.
 
     Args:
-        paths: PEM files of public keys, or folders of them (`*.pem`).
+        paths: PEM files of public keys, or folders of them (`*.pem`); none: no key is pinned.
 
     Raises:
-        ConfigError: a file is no such key, or there is none.
+        ConfigError: a file is no such key, or there is none where some were named.
     """
     files: list[Path] = []
     for path in paths:
         files += sorted(path.glob("*.pem")) if path.is_dir() else [path]
-    if not files:
-        raise ConfigError(f"no public key (*.pem) in {', '.join(map(str, paths)) or 'nothing'}")
+    if paths and not files:
+        raise ConfigError(f"no public key (*.pem) in {', '.join(map(str, paths))}")
     return tuple(_public(path) for path in files)
 
 
@@ -125,7 +125,7 @@ def pinned(text: str) -> tuple[PublicKey, ...]:
     Raises:
         ConfigError: see `load_public`.
     """
-    return load_public([Path(part) for part in text.split(os.pathsep)]) if text else ()
+    return load_public([Path(part) for part in text.split(os.pathsep)] if text else [])
 
 
 def sign(manifest: bytes, key: Ed25519PrivateKey) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import json
 import math
@@ -18,7 +17,7 @@ import tyro
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.errors import ConfigError, hint
 
 T = TypeVar("T")
 _TITLE = re.compile(r"^╭.*╮$", re.MULTILINE)
@@ -113,9 +112,8 @@ def _build(kind: Any, values: dict[Any, Any], file: str, prefix: str) -> Any:
     filled: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {prefix + close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise ConfigError(f"{file}: unknown key {prefix + str(key)!r}; {hint}")
+            cure = hint(key, known, prefix)
+            raise ConfigError(f"{file}: unknown key {prefix + str(key)!r}; {cure}")
         inner = _nested(types[key])
         if inner is not None and isinstance(value, dict):
             filled[key] = _build(inner, value, file, f"{prefix}{key}.")

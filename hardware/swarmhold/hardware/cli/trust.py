@@ -69,7 +69,7 @@ def promote(argv: list[str]) -> int:
     args = parse(PromoteArgs, argv, "swarmhold promote")
     if (args.bundle is None) != args.back:
         raise ConfigError("give either a bundle to promote or --back")
-    keys = load_public(args.key) if args.key else ()
+    keys = load_public(args.key)
     if args.bundle is None:
         found = promotion.go_back(args.slot, keys)
     else:

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         0 if the bundle may fly; the caller turns the error of a bad one into one line and 2.
     """
     args = parse(VerifyArgs, argv, "swarmhold verify")
-    bundle = open_bundle(args.bundle, load_public(args.key) if args.key else ())
+    bundle = open_bundle(args.bundle, load_public(args.key))
     manifest = bundle.manifest
     low, high = manifest.team_sizes_trained
     found = _fuzzed(bundle, args.fuzz) if args.fuzz > 0 else None

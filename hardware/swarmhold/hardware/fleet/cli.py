@@ -26,13 +26,13 @@ class FlyArgs:
     robots: int | None = None
     """Team size."""
     fleet: Path | None = None
-    """Fleet file, instead of bundle, keys, robots and what robots have."""
+    """Fleet file, which says what bundle, robots, key, reweight, entities and standbys say."""
     key: tuple[Path, ...] = ()
     """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
     seconds: float = 30.0
     """Length of the flight."""
-    seed: int = 0
-    """Of the world: start poses, landmarks, sensing noise."""
+    seed: int | None = None
+    """Of the world: start poses, landmarks, sensing noise; default 0, or what the file says."""
     record: Path | None = None
     """New folder for recording, events and logs; default: flights/<time>."""
     fault: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
-    config = _config(args, folder, any(fault.kind in LIVE_KINDS for fault in faults))
+    config = fleet_config(args, folder, any(fault.kind in LIVE_KINDS for fault in faults))
     for fault in faults:
         if fault.robot >= config.robots:
             raise ConfigError(
@@ -94,19 +94,26 @@ def _whole(args: FlyArgs) -> FlyArgs:
     if args.fleet is None:
         if args.bundle is None or args.robots is None:
             raise ConfigError("give --bundle and --robots, or --fleet with a fleet file")
-    elif args.bundle is not None or args.robots is not None or args.key:
-        raise ConfigError("--fleet names bundle, keys and robots; leave the options for them out")
+        return args
+    for name in ("bundle", "robots", "key", "reweight", "entities", "standbys"):
+        if getattr(args, name) != getattr(FlyArgs, name):
+            raise ConfigError(f"--fleet says it all; write into {args.fleet} what --{name} says")
     return args
 
 
-def _config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
+def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
+    """The fleet that the options or their fleet file ask for; `faults`: it is to obey some.
+
+    Raises:
+        ConfigError: the fleet file is wrong, spans hosts, or does not allow what is asked for.
+    """
     if args.fleet is None:
         assert args.bundle is not None and args.robots is not None
         return FleetConfig(
             bundle=args.bundle,
             robots=args.robots,
             folder=folder,
-            seed=args.seed,
+            seed=args.seed or 0,
             keys=args.key,
             domain=args.domain,
             reweight=args.reweight,
@@ -124,15 +131,16 @@ def _config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
     refusing = [robot.name for robot in fleet.robots if not robot.allow_faults]
     if faults and refusing:
         raise ConfigError(f"{args.fleet} does not allow faults of {', '.join(refusing)}")
+    supervisors = len(fleet.supervisors) if args.supervisor else 0
     return FleetConfig(
         bundle=fleet.bundle,
         robots=len(fleet.robots),
         folder=folder,
-        seed=fleet.seed,
+        seed=fleet.seed if args.seed is None else args.seed,
         keys=fleet.keys,
         domain=fleet.domain if args.domain is None else args.domain,
-        supervisor=args.supervisor,
-        standbys=max(len(fleet.supervisors) - 1, 0) if args.supervisor else 0,
+        supervisor=supervisors > 0,
+        standbys=max(supervisors - 1, 0),
         allow_faults=faults,
         each=fleet.robots,
     )

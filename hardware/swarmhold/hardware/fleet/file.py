@@ -6,7 +6,6 @@ docs/ros2.md has an example.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.entity_budget import Entities
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.errors import ConfigError, hint
 
 HERE = "localhost"
 MOST = 50  # robots
@@ -133,10 +132,7 @@ def _first(error: ValidationError, kind: type[BaseModel], where: str) -> str:
     place = ".".join(part for part in (where, *map(str, first["loc"])) if part)
     if first["type"] == "extra_forbidden":
         known = [*kind.model_fields, *(("all", "types") if kind is FleetFile else ())]
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        return f"unknown key {place!r}; " + (
-            f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        )
+        return f"unknown key {place!r}; {hint(first['loc'][-1], known)}"
     if first["type"] == "missing":
         return f"{place} is missing"
     return f"{place or 'the file'} = {first['input']!r}: {first['msg']}"

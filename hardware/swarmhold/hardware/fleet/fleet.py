@@ -126,7 +126,7 @@ class Fleet:
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         self.config = config
-        self.bundle = open_bundle(config.bundle, load_public(config.keys) if config.keys else ())
+        self.bundle = open_bundle(config.bundle, load_public(config.keys))
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.sim.scenarios.base import Scenario
 
 SHIPPED = (
@@ -44,10 +43,9 @@ def scenario_of(name: str) -> Scenario:
     for point in entry_points(group=GROUP):
         if point.name == name:
             return _checked(point.load(), f"entry point {name}")
-    close = difflib.get_close_matches(name, SHIPPED, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"shipped: {', '.join(SHIPPED)}"
+    cure = hint(name, SHIPPED, otherwise="shipped")
     raise ConfigError(
-        f"unknown scenario {name!r}; {hint} Your own goes into {FOLDER}/{name}.py "
+        f"unknown scenario {name!r}; {cure} Your own goes into {FOLDER}/{name}.py "
         f"or a folder named in {VARIABLE}"
     )
 
