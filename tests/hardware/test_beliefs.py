@@ -1,5 +1,7 @@
 """What a receiver makes of silence, its own stalls included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,32 @@ def test_who_was_never_heard_stays_unheard():
     beliefs = Beliefs(2)
     beliefs.evidence(UNSEEN, 0.0)
     assert np.isinf(beliefs.evidence(UNSEEN, 1.0).age).all()
+
+
+def test_what_is_late_or_comes_again_is_dropped():
+    beliefs = Beliefs(2)
+    for seq, where in ((5, 0.5), (4, 0.4), (5, 9.0)):
+        beliefs.hear(replace(message(seq), position=(where, 0.0, 0.0)), 1.0 + seq)
+    assert beliefs.positions[1, 0] == 0.5 and beliefs.age(6.0)[1] == 0.0
+    beliefs.hear(replace(message(1), boot_id=2), 7.0)
+    assert beliefs.age(7.0)[1] == 0.0, "after a reboot counting begins anew"
+
+
+@pytest.mark.parametrize("order", [(1, 7), (7, 1)])
+def test_two_senders_in_step_are_both_noticed(order):
+    """The receiver looks at the same point of every cycle, so one of them is always the last."""
+    beliefs, shown = Beliefs(2), []
+    for step in range(8):
+        for boot in order:
+            beliefs.hear(replace(message(step), boot_id=boot), step * 0.05)
+        shown.append(beliefs.evidence(UNSEEN, step * 0.05 + 0.01).said.boot_id[1])
+    assert set(shown[:4]) == {1, 7} and shown[0] == shown[2] == shown[4] != shown[1]
+
+
+def test_a_reboot_is_not_two_senders():
+    beliefs, shown = Beliefs(2), []
+    for step, boots in enumerate([(1,), (1,), (1, 7), (7,), (7,)]):
+        for boot in boots:
+            beliefs.hear(replace(message(step), boot_id=boot), step * 0.05)
+        shown.append(beliefs.evidence(UNSEEN, step * 0.05 + 0.01).said.boot_id[1])
+    assert shown == [1, 1, 7, 7, 7]

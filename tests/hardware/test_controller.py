@@ -13,7 +13,7 @@ from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet_watch import FleetWatch
-from swarmhold.hardware.injection import Injector
+from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import HealthTable, Mode, Task
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.runtime import OnnxPolicy
@@ -51,8 +51,8 @@ class Team:
                     self.drivers[i].hold()
                     continue
                 frame = self.drivers[i].read()
-                tick = self.robots[i].tick(frame, self.time)
-                tick, states = self.injectors[i].apply(tick, frame.yaw, self.time)
+                tick = self.robots[i].tick(self.injectors[i].sense(frame, self.time), self.time)
+                tick, states = self.injectors[i].apply(tick, frame, self.time)
                 self.drivers[i].command(tick.command)
                 self.status[i] = tick.status
                 sent += states
@@ -60,7 +60,7 @@ class Team:
                 self.listen(sent, self.time)
             for state in sent:
                 for i in range(self.n):
-                    if i not in self.down:
+                    if i not in self.down and self.injectors[i].hears(state.robot, self.time):
                         self.robots[i].on_state(state, self.time + 0.01)
             for table in tables:
                 for robot in self.robots:

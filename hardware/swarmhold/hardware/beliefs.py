@@ -23,6 +23,9 @@ class Beliefs:
         self._moved_at = np.full(n, -np.inf)
         self._control_seq = np.full(n, -1, dtype=np.int64)
         self._boot_id = np.zeros(n)
+        self._seq = np.full(n, -1, dtype=np.int64)
+        self._other_boot = np.zeros(n)  # another one heard since the last look, 0 for none
+        self._shown_boot = np.zeros(n)  # at the last look
         self._position = np.zeros((n, 3))
         self._velocity = np.zeros((n, 3))
         self._yaw = np.zeros(n)
@@ -40,6 +43,8 @@ class Beliefs:
     def hear(self, state: RobotState, now: float) -> None:
         """Take in one message; anything malformed is remembered as corrupt, never raised.
 
+        One that was sent before the last one heard comes too late, or again, and is dropped.
+
         Args:
             state: the message.
             now: s, receiver's monotonic clock.
@@ -48,10 +53,15 @@ class Beliefs:
         if not 0 <= robot < self._n:
             return
         rebooted = state.boot_id != self._boot_id[robot]
+        if not rebooted and state.seq <= self._seq[robot]:
+            return
+        if rebooted and self._fresh[robot]:
+            self._other_boot[robot] = self._boot_id[robot]
         if rebooted or state.control_seq > self._control_seq[robot]:
             self._moved_at[robot] = now
             self._control_seq[robot] = state.control_seq
         self._heard_at[robot], self._boot_id[robot] = now, state.boot_id
+        self._seq[robot] = state.seq
         self._excused[robot] = 0.0
         numbers = np.array([*state.position, *state.velocity, state.yaw, state.yaw_rate], float)
         self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
@@ -99,6 +109,7 @@ class Beliefs:
         """Inputs of the monitors; marks all messages as no longer fresh.
 
         A receiver that was held up itself heard nobody in that time, which is nobody's silence.
+        Of two senders under one name, heard since the last look, each is shown in turn.
 
         Args:
             sensed: (N, 3) m, positions by own sensing, NaN where not seen.
@@ -112,9 +123,12 @@ class Beliefs:
         late = np.where(np.isfinite(age), age, 0.0)[:, None]
         fresh: Bool = self._fresh.copy()
         self._fresh[:] = False
+        two = (self._other_boot > 0) & (self._boot_id == self._shown_boot)
+        self._shown_boot = np.where(two, self._other_boot, self._boot_id)
+        self._other_boot[:] = 0.0
         said = Said(
             *(self._position.copy(), self._velocity.copy(), self._stamp.copy()),
-            *(self._heard_at.copy(), self._boot_id.copy(), fresh),
+            *(self._heard_at.copy(), self._shown_boot, fresh),
         )
         return MonitorInput(
             age=age - self._excused,

@@ -65,6 +65,23 @@ KINDS: dict[str, tuple[FaultUnit, FaultType]] = {
     "nan": (FaultUnit.OBSERVATION, FaultType.GARBAGE),  # sends values that are not finite
 }
 
+# What severity 1 amounts to, wherever it is injected.
+FULL: dict[str, float] = {
+    "slow": 0.8,  # share of the gain of all motors that is lost
+    "battery": 0.6,  # the same, once it has sagged
+    "sensor_bias": 0.5,  # m
+    "sensor_drift": 0.1,  # m/s
+    "sensor_noise": 0.2,  # m, standard deviation
+    "delay": 1.0,  # s, mean
+    "clock": 1.0,  # s
+    "overrun": 0.9,  # share of the decisions
+}
+SAG_S = 10.0  # s until a failing battery has sagged
+GOOD_S, BAD_S = 2.0, 0.3  # mean lengths of a link's spells; "drop" loses messages in the bad ones
+JITTER = 0.5  # spread of the logarithm of a "delay"
+SIGNAL_KINDS = ("crash", "freeze", "reboot")  # on a live robot: signals to its process
+BODY_KINDS = ("motor_off", "motor_stuck", "battery")  # to be injected where the motors are
+
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
@@ -75,11 +92,8 @@ class FaultSpec:
         robot: index of the robot in the roster.
         start_s: onset, s after the start of the episode or flight.
         duration_s: how long it lasts; infinity for the rest of the run.
-        severity: 0 to 1, of the largest effect: "slow" 80 % of the gain of all motors,
-            "motor_off" the gain of one, "battery" 60 % of the gain within 10 s, "spoof" the
-            arena's half width, "sensor_bias" 0.5 m, "sensor_drift" 0.1 m/s, "sensor_noise" a
-            standard deviation of 0.2 m, "delay" 1 s on average, "drop" all messages of a burst,
-            "clock" 1 s, "overrun" 90 % of the decisions. Ignored by the rest.
+        severity: 0 to 1, of the largest effect: `FULL`, and "motor_off" the gain of one motor,
+            "spoof" the arena's half width, "drop" all messages of a burst. Ignored by the rest.
         seed: drives whatever is random in the fault.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
 from swarmhold.hardware.types import Bool, Float, Kinematics
 from swarmhold.sim.blocks import MOTOR_ROWS, Blocks, Row, blend_of
 from swarmhold.sim.faults import MOTORS, Effects
@@ -44,13 +45,13 @@ class Disturbances(BaseModel):
     """Time from decision to motors, s, rounded to decisions."""
     link_delay_s: float = Field(0.0, ge=0, le=2)
     """Mean latency of a message, s, on top of the one decision that it always takes."""
-    link_jitter: float = Field(0.5, ge=0, le=2)
+    link_jitter: float = Field(JITTER, ge=0, le=2)
     """Spread of the logarithm of the latency."""
     link_drop: float = Field(0.0, ge=0, le=1)
     """Share of messages lost while a link is bad (Gilbert, 1960; Elliott, 1963)."""
-    link_bad_s: float = Field(0.3, gt=0)
+    link_bad_s: float = Field(BAD_S, gt=0)
     """Mean length of a bad spell, s."""
-    link_good_s: float = Field(2.0, gt=0)
+    link_good_s: float = Field(GOOD_S, gt=0)
     """Mean length of a good spell, s."""
     battery_s: float = Field(0.0, ge=0)
     """Endurance at full effort, s; 0: the battery never empties."""

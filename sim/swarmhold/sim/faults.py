@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.faults import KINDS, FaultSpec
+from swarmhold.hardware.faults import FULL, KINDS, SAG_S, FaultSpec
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.noise import mix, uniform
 
@@ -27,7 +27,6 @@ HONEST = (
     *("delay", "drop", "partition", "clock"),
 )
 MOTORS = 4  # a differential drive uses the first two
-SAG_S = 10.0  # s until a failing battery has sagged
 SCHEDULES = ("fixed", "uniform", "incremental")
 JITTER = 0.1  # of the episode, by which onsets of "incremental" scatter
 
@@ -146,20 +145,20 @@ class FaultStage:
             stopped=self._on(*_STOPPED),
             runaway=self._on("runaway"),
             adversary=self._on("adversary"),
-            overrun=0.9 * self._of("overrun"),
+            overrun=FULL["overrun"] * self._of("overrun"),
             gain=self._gain(),
             stuck=self._motor("motor_stuck") if "motor_stuck" in self.kinds else None,
             bias=self._bias(),
-            noise=0.2 * self._of("sensor_noise"),
+            noise=FULL["sensor_noise"] * self._of("sensor_noise"),
             frozen=self._on("sensor_freeze"),
             blind=self._on("sensor_nan"),
             spoof=self._of("spoof"),
             replay=self._on("replay"),
             corrupt=self._on("nan"),
             cut=self._on("partition"),
-            delay=self._of("delay"),
+            delay=FULL["delay"] * self._of("delay"),
             drop=self._of("drop"),
-            clock=self._of("clock"),
+            clock=FULL["clock"] * self._of("clock"),
             duplicate=self._on("duplicate"),
             faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)) | self.hijacked,
             boot_id=1.0 + boots + self._nought,
@@ -183,11 +182,11 @@ class FaultStage:
     def _gain(self) -> Float | None:
         if self.kinds.isdisjoint(("slow", "motor_off", "battery")):
             return None
-        gain = np.repeat((1.0 - 0.8 * self._of("slow"))[..., None], MOTORS, axis=-1)
+        gain = np.repeat((1.0 - FULL["slow"] * self._of("slow"))[..., None], MOTORS, axis=-1)
         if "battery" in self.kinds:
             since = np.clip((self._now - self._start) / SAG_S, 0.0, 1.0)
             sag = self._scatter(self._chosen("battery"), self._severity * since)
-            gain *= (1.0 - 0.6 * sag)[..., None]
+            gain *= (1.0 - FULL["battery"] * sag)[..., None]
         if "motor_off" in self.kinds:
             gain *= 1.0 - self._motor("motor_off") * self._of("motor_off")[..., None]
         return gain
@@ -202,11 +201,11 @@ class FaultStage:
     def _bias(self) -> Float:
         """Constant and growing errors of the own position, each in a direction of its own."""
         out = np.zeros((*self._shape, 2))
-        for kind, size in (("sensor_bias", 0.5), ("sensor_drift", 0.1)):
+        for kind in ("sensor_bias", "sensor_drift"):
             if kind not in self.kinds:
                 continue
             env, slot = np.nonzero(self._chosen(kind))
-            length = size * self._severity[env, slot]
+            length = FULL[kind] * self._severity[env, slot]
             if kind == "sensor_drift":
                 length = length * (self._now[env, 0] - self._start[env, slot])
             angle = uniform(mix(self._seed[env, slot], 3), (), -np.pi, np.pi)

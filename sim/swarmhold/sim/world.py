@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
 from swarmhold.hardware.messages import SensorFrame, Task
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.disturb import Actuation, Disturbances
+from swarmhold.sim.faults import FaultStage
 from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
@@ -37,7 +43,9 @@ class World:
         self._model = model_of(robot)
         self._bound = np.asarray(policy_spec(robot).action_bound)
         self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
-        self._seed, self._looks = seed, 0
+        self._seed, self._looks, self._time = seed, 0, 0.0
+        self._faults = FaultStage(1, n_robots)
+        self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
         layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
         moves = type(self.scenario).advance is not Scenario.advance
         if moves or layout.owners is not None or len(layout.posts):
@@ -83,7 +91,22 @@ class World:
             idle: (N) robots without a current command; they hold.
         """
         goal = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
+        effects = self._faults.effects(np.array([self._time]))
+        self._motors.apply(effects, np.zeros((1, self.n_robots)), mix(np.array([self._seed])))
+        self._time += seconds
         self._physics.advance(goal[None], idle[None], seconds)
+
+    def inject(self, fault: FaultSpec) -> Injected:
+        """Break motors from now on; `start_s` counts from here. All else is not the body's.
+
+        Raises:
+            ConfigError: there is no such robot.
+        """
+        if fault.kind not in BODY_KINDS:
+            return Injected.UNSUPPORTED
+        later = replace(fault, start_s=self._time + fault.start_s)
+        self._faults.load([[*self._faults.plan[0], later]])
+        return Injected.APPLIED
 
     def frames(self, stamp: float) -> list[SensorFrame]:
         """What every robot senses now.

@@ -9,11 +9,11 @@ from pathlib import Path
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.faults import SIGNAL_KINDS
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, play
-from swarmhold.hardware.injection import LIVE_KINDS
 from swarmhold.hardware.runtime import OnnxPolicy
 
 
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
-    config = fleet_config(args, folder, any(fault.kind in LIVE_KINDS for fault in faults))
+    config = fleet_config(args, folder, any(fault.kind not in SIGNAL_KINDS for fault in faults))
     for fault in faults:
         if fault.robot >= config.robots:
             raise ConfigError(

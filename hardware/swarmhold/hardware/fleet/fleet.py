@@ -190,6 +190,7 @@ class Fleet:
                 "robot": manifest.robot,
                 "team_size": config.robots,
                 "seed": config.seed,
+                "allow_faults": config.allow_faults,
             },
         )
         self._await_quorum()

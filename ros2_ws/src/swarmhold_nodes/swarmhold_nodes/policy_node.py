@@ -28,7 +28,7 @@ from swarmhold_msgs.msg import (
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
-from swarmhold.hardware.injection import Injector
+from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
@@ -157,8 +157,12 @@ class PolicyNode(LifecycleNode):
         self._injector = Injector(spec, self._robot, self._n, task.half_width)
 
     def _on_state(self, msg: RobotState) -> None:
-        if self._controller is not None:
-            self._controller.on_state(codec.state_from_ros(msg), time.monotonic())
+        now = time.monotonic()
+        if self._controller is not None and self._hears(msg.robot, now):
+            self._controller.on_state(codec.state_from_ros(msg), now)
+
+    def _hears(self, sender: int | None, now: float) -> bool:
+        return self._injector is None or self._injector.hears(sender, now)
 
     def _on_own_state(self, msg: RobotState) -> None:
         """Somebody else speaks as this robot: whoever came second leaves.
@@ -172,19 +176,20 @@ class PolicyNode(LifecycleNode):
             )
 
     def _on_table(self, msg: HealthTable) -> None:
-        if self._controller is not None:
-            self._controller.on_table(codec.table_from_ros(msg), time.monotonic())
+        now = time.monotonic()
+        if self._controller is not None and self._hears(None, now):
+            self._controller.on_table(codec.table_from_ros(msg), now)
 
     def _on_estop(self, msg: Bool) -> None:
         if msg.data and self._controller is not None:
             self._controller.on_estop()
 
     def _on_fault(self, msg: FaultCommand) -> None:
-        if msg.robot != self._robot or self._injector is None:
+        if self._injector is None:
             return
         try:
-            self._injector.add(codec.fault_from_ros(msg), time.monotonic())
-            say("fault", robot=self._robot, kind=msg.kind, duration_s=msg.duration_s)
+            if self._injector.add(codec.fault_from_ros(msg), time.monotonic()):
+                say("fault", robot=self._robot, kind=msg.kind, duration_s=msg.duration_s)
         except SwarmholdError as error:
             say("warning", text=str(error))
 
@@ -195,8 +200,8 @@ class PolicyNode(LifecycleNode):
         now = time.monotonic()
         self._frame_at = now
         frame = codec.frame_from_ros(msg)
-        tick = self._controller.tick(frame, now)
-        tick, states = self._injector.apply(tick, frame.yaw, now)
+        tick = self._controller.tick(self._injector.sense(frame, now), now)
+        tick, states = self._injector.apply(tick, frame, now)
         if self._has_quorum(now):
             self._send(tick.command, time.time())
         for state in states:

@@ -15,7 +15,7 @@ from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
-from swarmhold.hardware.injection import SUPERVISOR
+from swarmhold.hardware.injection.radio import SUPERVISOR
 from swarmhold.hardware.messages import EVERYBODY
 from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
 from swarmhold.hardware.runtime import OnnxPolicy

@@ -14,12 +14,22 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
-from swarmhold_msgs.msg import SensorFrame, Task, Truth
+from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 
+from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
-from swarmhold_nodes.runtime import LATCHED_QOS, LOOP_HZ, STREAM_QOS, refuse_duplicate, run, say
+from swarmhold_nodes.runtime import (
+    LATCHED_QOS,
+    LOOP_HZ,
+    RELIABLE_QOS,
+    STREAM_QOS,
+    refuse_duplicate,
+    run,
+    say,
+)
 
 COMMAND_S = 0.25  # older set-points are not followed
 CATCH_UP_S = 0.2  # after a longer stall the world skips time instead of racing
@@ -39,6 +49,7 @@ class WorldNode(Node):
             ("robot", "epuck"),
             ("team_size", 1),
             ("seed", 0),
+            ("allow_faults", False),
         ):
             self.declare_parameter(name, default)
         refuse_duplicate(self)
@@ -68,8 +79,17 @@ class WorldNode(Node):
                 STREAM_QOS,
             )
         self._task_pub.publish(codec.task_to_ros(self._world.task, values["scenario"]))
+        if self.get_parameter("allow_faults").value:
+            self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
         self.create_timer(1.0 / LOOP_HZ, self._tick)
         say("ready")
+
+    def _on_fault(self, msg: FaultCommand) -> None:
+        try:
+            if self._world.inject(codec.fault_from_ros(msg)) is Injected.APPLIED:
+                say("fault", robot=msg.robot, kind=msg.kind, duration_s=msg.duration_s)
+        except SwarmholdError as error:
+            say("warning", text=str(error))
 
     def _on_command(self, robot: int, msg: TwistStamped) -> None:
         twist = msg.twist

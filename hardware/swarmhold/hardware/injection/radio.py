@@ -1,0 +1,123 @@
+"""A radio that is dead, cut off, lossy or late, and senders that lie, repeat or double."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from swarmhold.hardware.controller import addressed
+from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
+from swarmhold.hardware.injection.schedule import Acting, Kinds
+from swarmhold.hardware.messages import RobotState
+
+SUPERVISOR = 254  # roster index under which the supervisors listen
+GHOST = 0xFFFF_FFFF  # boot id of a second sender under the same name
+_NOWHERE = (float("nan"),) * 3
+
+
+class Link:
+    """One direction between two ends: good and bad spells (Gilbert, 1960; Elliott, 1963)."""
+
+    def __init__(self) -> None:
+        """Good, for a time that is drawn when it is first used."""
+        self._bad, self._until = True, -np.inf
+
+    def loses(self, drop: Acting, now: float) -> bool:
+        """Whether a message at `now` (s) is lost."""
+        while now >= self._until:
+            self._bad = not self._bad
+            start = now if self._until == -np.inf else self._until
+            self._until = start + drop.draws.exponential(BAD_S if self._bad else GOOD_S)
+        return self._bad and bool(drop.draws.random() < drop.size)
+
+
+class Radio:
+    """What one robot's radio sends and hears."""
+
+    def __init__(self, robot: int, team_size: int, half_width: float) -> None:
+        """Args: roster index, N, and the scale of false positions (m)."""
+        self._robot, self._half = robot, half_width
+        others = [other for other in range(team_size) if other != robot]
+        self._ends = [*others, SUPERVISOR]
+        self._n = team_size
+        self._out = {end: Link() for end in self._ends}
+        self._in = {end: Link() for end in self._ends}
+        self._replayed: RobotState | None = None
+        self._late: list[tuple[float, RobotState]] = []
+
+    def hears(self, sender: int, acting: Kinds, cut: set[int], now: float) -> bool:
+        """Whether a message of that robot, or of the supervisor, comes in.
+
+        Args:
+            sender: roster index, or `SUPERVISOR`.
+            acting: faults of this robot.
+            cut: robots on the cut side of a partition.
+            now: s.
+        """
+        if "link_loss" in acting or ("partition" in acting and sender not in cut):
+            return False
+        return not ("drop" in acting and self._in[sender].loses(acting["drop"], now))
+
+    def send(self, state: RobotState, acting: Kinds, cut: set[int], now: float) -> list[RobotState]:
+        """What goes out at `now` instead of one state for everybody."""
+        out = [] if "link_loss" in acting else list(self._versions(state, acting))
+        if "partition" in acting or "drop" in acting:
+            out = [
+                message
+                for whole in out
+                for message in self._each(whole)
+                if self._reaches(message.recipient, acting, cut, now)
+            ]
+        if "delay" in acting:
+            found = acting["delay"]
+            wait = found.size * float(np.exp(JITTER * found.draws.normal()))
+            self._late += [(now + wait, message) for message in out]
+            out = []
+        ready = [message for at, message in self._late if at <= now]
+        self._late = [(at, message) for at, message in self._late if at > now]
+        return [*ready, *out]
+
+    def _versions(self, state: RobotState, acting: Kinds) -> Iterator[RobotState]:
+        """What the robot, and whoever uses its name, says."""
+        if "replay" in acting:
+            said = self._replayed or state
+            state = replace(
+                state, position=said.position, velocity=said.velocity, yaw=said.yaw,
+                yaw_rate=said.yaw_rate,
+            )  # fmt: skip
+        self._replayed = state
+        if "clock" in acting:
+            state = replace(state, stamp=state.stamp + acting["clock"].size)
+        if "nan" in acting:
+            state = replace(state, position=_NOWHERE)
+        if "spoof" in acting:
+            yield from self._lies(state, acting["spoof"])
+        else:
+            yield state
+        if "duplicate" in acting:
+            x, y, z = state.position
+            yield replace(state, boot_id=GHOST, position=(-x, -y, z))
+
+    def _lies(self, state: RobotState, found: Acting) -> Iterator[RobotState]:
+        """One message per receiver, each with another constant offset; all within the arena."""
+        offset = np.random.default_rng(found.fault.seed).uniform(-1, 1, (self._n, 2))
+        offset *= found.size * self._half
+        for receiver in range(self._n):
+            if receiver != self._robot:
+                false = np.array(state.position, float)
+                false[:2] = np.clip(false[:2] + offset[receiver], -self._half, self._half)
+                yield addressed(state, receiver, false)
+        yield replace(state, recipient=SUPERVISOR)
+
+    def _each(self, state: RobotState) -> list[RobotState]:
+        """The same, one message for each end that it is for."""
+        if state.recipient in self._ends:
+            return [state]
+        return [replace(state, recipient=end) for end in self._ends]
+
+    def _reaches(self, end: int, acting: Kinds, cut: set[int], now: float) -> bool:
+        if "partition" in acting and end not in cut:
+            return False
+        return not ("drop" in acting and self._out[end].loses(acting["drop"], now))
