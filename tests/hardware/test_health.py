@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmhold.hardware.health import (
+    PROOFS,
     HealthConfig,
     HealthInput,
     HealthState,
@@ -173,12 +174,23 @@ def test_two_observers_mask_a_silent_robot_at_once():
     assert (np.delete(outs[0].weights, 3) == 1.0).all()
 
 
-def test_one_observer_among_many_only_raises_doubt_then_loss():
+def test_one_observer_where_others_know_nothing_raises_doubt_then_loss():
     matrix = accuse(5, 3, A.SILENT, by=(0,))
+    matrix[1:, 3] = 0
     outs, _ = fuse([matrix] * 30)
     assert outs[0].states[3] == HealthState.SUSPECT
     assert all(out.weights[3] > 0.5 for out in outs[:18])
     assert outs[-1].states[3] == HealthState.LOST
+
+
+@pytest.mark.parametrize("bits", [A.SILENT, *PROOFS, A(0xFFFF) & ~A.HEARD])
+def test_one_observer_against_two_who_hear_it_only_raises_doubt(bits):
+    """Its link is bad, or it lies: it must not be able to take anybody out, let alone all."""
+    matrix = np.full((5, 5), int(A.HEARD), BITS)
+    matrix[0, 1:] = int(bits)
+    outs, _ = fuse([matrix] * 200)
+    assert all((out.states[1:] == HealthState.SUSPECT).all() for out in outs)
+    assert all((out.weights > 0.5).all() for out in outs)
 
 
 def test_a_flickering_link_never_costs_half_the_weight():

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swarmhold.export.faults_cli import main
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.expectations import EXPECTED
+from swarmhold.hardware.expectations import EXPECTED, Cell
 from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.calibrate import calibrated
-from swarmhold.policies.faults_cli import main
-from swarmhold.policies.matrix import Cell, cell_of
+from swarmhold.policies.matrix import cell_of
 from swarmhold.sim.env import SwarmEnv
 
 CELLS = [(kind, severity) for kind in KINDS for severity in EXPECTED[kind].severities]
@@ -82,7 +82,15 @@ def test_the_verb_prints_every_cell(
 ) -> None:
     few = {"crash": EXPECTED["crash"], "slow": EXPECTED["slow"]}
     monkeypatch.setattr("swarmhold.policies.matrix.KINDS", few)
-    given = ["matrix", "--bundle", str(BUNDLES / "coverage-epuck"), "--episodes", "2"]
+    given = [
+        "matrix",
+        "--bundle",
+        str(BUNDLES / "coverage-epuck"),
+        "--layer",
+        "sim",
+        "--episodes",
+        "2",
+    ]
     assert main([*given, "--json"]) == 0
     cells = json.loads(capsys.readouterr().out)["cells"]
     assert [(c["kind"], c["severity"], c["layer"]) for c in cells] == [

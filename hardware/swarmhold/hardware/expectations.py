@@ -15,6 +15,11 @@ LOST, QUARANTINED, PROBATION = (
     HealthState.QUARANTINED,
     HealthState.PROBATION,
 )
+OUT = (LOST, QUARANTINED, PROBATION)  # not in the team
+BROKEN = 1  # roster index of the robot that is broken
+BACK_S = 2.0  # a robot that reboots is away for so long
+LEAST_S, AFTER_S = 3.0, 2.0  # for which any fault acts; and is watched longer than is allowed
+SHARE = 0.7  # of the flights in which a fault is to be found; some motors stick unnoticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class Expected:
     within_s: float = 0.0
     severities: tuple[float, ...] = (1.0,)
     why_not: str = ""
+
+    @property
+    def watched_s(self) -> float:
+        """S after the onset for which a flight goes on."""
+        return max(self.within_s, LEAST_S) + AFTER_S
 
 
 _GONE = Expected((LOST,), 1.0)
@@ -65,3 +75,41 @@ EXPECTED: Mapping[str, Expected] = {
     "clock": Expected(severities=(0.5, 1.0), why_not="ages count by the receiver's own clock"),
     "nan": _WRONG,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kind at one severity.
+
+    Attributes:
+        kind: of the fault.
+        severity: 0 to 1.
+        layer: where it was injected, "sim" or "live".
+        state: `HealthState` of the robot at the end, most often.
+        delay_s: until it was taken out of the team, median of the flights in which it was; None
+            if in none.
+        found: share of the flights in which it was.
+        out: share of those in which it still is at the end.
+        collateral: healthy robots taken out, per flight.
+        expected: what it is to be.
+    """
+
+    kind: str
+    severity: float
+    layer: str
+    state: HealthState
+    delay_s: float | None
+    found: float
+    out: float
+    collateral: float
+    expected: Expected
+
+    @property
+    def good(self) -> bool:
+        """Whether it is as expected."""
+        if self.collateral > 0.0:
+            return False
+        if self.expected.why_not:
+            return self.out < 1.0 - SHARE
+        late = self.delay_s is None or self.delay_s > self.expected.within_s
+        return self.found >= SHARE and not late and self.state in self.expected.states

@@ -142,6 +142,7 @@ class _Evidence:
         reboot: has another boot id.
         doubt: reversible.
         heard: somebody hears it.
+        vouched: `observers` hear it, so that one who does not has a bad link, or lies.
         reasons: `Accusation` bits of what was found.
     """
 
@@ -151,6 +152,7 @@ class _Evidence:
     reboot: Bool
     doubt: Bool
     heard: Bool
+    vouched: Bool
     reasons: Int
 
 
@@ -159,7 +161,7 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
 
     Crash and freeze need `observers` distinct accusers (one if nobody else reports); a false
     pose needs a majority of those with an opinion and `observers` accusers (PMC-style
-    diagnosis, Preparata, Metze, Chien 1967). Abnormal motion is seen by whoever watches for it;
+    diagnosis, Preparata, Metze, Chien 1967). Abnormal motion is for the supervisor alone to see;
     half of the team abnormal at once means that the watcher is wrong, not the team.
     """
     n = state.state.shape[-1]
@@ -178,10 +180,10 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     needed = np.where(present > 1, config.observers, 1)
     silent, stuck = votes(Accusation.SILENT), votes(Accusation.STUCK)
     proofs = {bit: votes(bit) for bit in PROOFS}
-    reboot = votes(Accusation.REBOOT) >= needed
+    reboot, heard = votes(Accusation.REBOOT) >= needed, votes(Accusation.HEARD)
     accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
     lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
-    abnormal = votes(Accusation.ABNORMAL) > 0
+    abnormal = ((inputs.accusations[..., n:, :] & Accusation.ABNORMAL) != 0).any(axis=-2)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
     gone = (silent >= needed) | (stuck >= needed)
@@ -196,7 +198,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
         hard=np.any(list(found.values()), axis=0),
         reboot=reboot,
         doubt=(silent > 0) | (stuck > 0) | np.any([n > 0 for n in proofs.values()], axis=0),
-        heard=votes(Accusation.HEARD) > 0,
+        heard=heard > 0,
+        vouched=heard >= config.observers,
         reasons=bits_of(said),
     )
 
@@ -278,7 +281,7 @@ def _transition(
     active = ~is_in[HealthState.QUARANTINED] & ~is_in[HealthState.ESTOPPED]
     after[active & ~is_in[HealthState.LOST] & found.reboot] = HealthState.PROBATION
     after[back & found.reboot] = HealthState.PROBATION
-    alone = now - doubt_since >= config.alone_s
+    alone = (now - doubt_since >= config.alone_s) & ~found.vouched
     after[active & (found.gone | (is_in[HealthState.SUSPECT] & alone))] = HealthState.LOST
     after[active & (found.soft | found.hard)] = HealthState.QUARANTINED
     after[estopped] = HealthState.ESTOPPED

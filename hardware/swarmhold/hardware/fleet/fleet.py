@@ -361,6 +361,11 @@ class Fleet:
         )
         return time.time()
 
+    @property
+    def held_up(self) -> bool:
+        """Whether nodes complained of time that they missed: more has stopped than was broken."""
+        return any("stalled" in text or "no sensor frame" in text for text in self.live.warnings)
+
     def check(self, expected_dead: set[int]) -> None:
         """Notice nodes that ended without having been broken on purpose.
 

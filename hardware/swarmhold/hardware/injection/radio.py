@@ -14,6 +14,7 @@ from swarmhold.hardware.messages import RobotState
 
 SUPERVISOR = 254  # roster index under which the supervisors listen
 GHOST = 0xFFFF_FFFF  # boot id of a second sender under the same name
+CONGESTED_S = 1.0  # s, correlation time of a delay
 _NOWHERE = (float("nan"),) * 3
 
 
@@ -33,6 +34,32 @@ class Link:
         return self._bad and bool(drop.draws.random() < drop.size)
 
 
+class Queue:
+    """A congested channel: messages keep their order, and their delay comes and goes slowly."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._waiting: list[tuple[float, RobotState]] = []
+        self._level, self._last = 0.0, -np.inf
+
+    def through(
+        self, messages: list[RobotState], delay: Acting | None, now: float
+    ) -> list[RobotState]:
+        """What comes out at `now` (s); without a delay everything that is still in it."""
+        if delay is None:
+            ready, self._waiting = [message for _, message in self._waiting], []
+            return [*ready, *messages]
+        keep = np.exp(-(now - self._last) / CONGESTED_S)
+        self._level = keep * self._level + np.sqrt(1.0 - keep**2) * delay.draws.normal()
+        self._last = now
+        due = now + delay.size * float(np.exp(JITTER * self._level))
+        due = max([due, *(at for at, _ in self._waiting[-1:])])
+        self._waiting += [(due, message) for message in messages]
+        ready = [message for at, message in self._waiting if at <= now]
+        self._waiting = self._waiting[len(ready) :]
+        return ready
+
+
 class Radio:
     """What one robot's radio sends and hears."""
 
@@ -45,7 +72,7 @@ class Radio:
         self._out = {end: Link() for end in self._ends}
         self._in = {end: Link() for end in self._ends}
         self._replayed: RobotState | None = None
-        self._late: list[tuple[float, RobotState]] = []
+        self._queue = Queue()
 
     def hears(self, sender: int, acting: Kinds, cut: set[int], now: float) -> bool:
         """Whether a message of that robot, or of the supervisor, comes in.
@@ -70,14 +97,7 @@ class Radio:
                 for message in self._each(whole)
                 if self._reaches(message.recipient, acting, cut, now)
             ]
-        if "delay" in acting:
-            found = acting["delay"]
-            wait = found.size * float(np.exp(JITTER * found.draws.normal()))
-            self._late += [(now + wait, message) for message in out]
-            out = []
-        ready = [message for at, message in self._late if at <= now]
-        self._late = [(at, message) for at, message in self._late if at > now]
-        return [*ready, *out]
+        return self._queue.through(out, acting.get("delay"), now)
 
     def _versions(self, state: RobotState, acting: Kinds) -> Iterator[RobotState]:
         """What the robot, and whoever uses its name, says."""

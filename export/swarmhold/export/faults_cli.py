@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.expectations import Cell
+from swarmhold.hardware.fleet.fleet import FleetConfig
+from swarmhold.hardware.fleet.matrix import live_matrix
+from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
-from swarmhold.policies.matrix import Cell, fault_matrix
+from swarmhold.policies.matrix import fault_matrix
 from swarmhold.sim.env import SwarmEnv
 
 
@@ -22,14 +28,18 @@ from swarmhold.sim.env import SwarmEnv
 class MatrixArgs:
     """What the health chain makes of every kind of fault."""
 
-    bundle: Path
-    """Bundle whose policy flies and whose thresholds count."""
-    layer: Literal["sim"] = "sim"
-    """Where the faults are injected."""
+    bundle: Path = Path(str(SHIPPED.joinpath("coverage-epuck")))
+    """Bundle whose policy flies and whose thresholds count; default: one that ships."""
+    layer: Literal["sim", "live", "all"] = "all"
+    """Where the faults are injected: in simulated episodes, in live ROS 2 nodes, or in both."""
     robots: int = 6
     """Team size."""
     episodes: int = 8
-    """Of each cell."""
+    """Simulated episodes of each cell."""
+    flights: int = 1
+    """Live flights of each cell."""
+    out: Path | None = None
+    """New folder for what the live nodes say; default: flights/matrix-<time>."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -39,14 +49,13 @@ def main(argv: list[str]) -> int:
     if argv[:1] != ["matrix"]:
         raise ConfigError("say what to do with faults: swarmhold faults matrix --bundle BUNDLE")
     args = parse(MatrixArgs, argv[1:], "swarmhold faults matrix")
-    if args.robots < 3 or args.episodes < 1:
-        raise ConfigError("the matrix takes at least 3 robots and 1 episode")
-    bundle = open_bundle(args.bundle)
-    manifest = bundle.manifest
-    env = SwarmEnv(manifest.scenario, manifest.robot, args.episodes, args.robots, seed=1)
-    policy = OnnxPolicy(bundle)
-    cells = list(fault_matrix(env, lambda _: OnnxTeam(policy), bundle.health, note))
-    env.close()
+    if args.robots < 3 or args.episodes < 1 or args.flights < 1:
+        raise ConfigError("the matrix takes at least 3 robots, 1 episode and 1 flight")
+    cells: list[Cell] = []
+    if args.layer != "live":
+        cells += _simulated(args)
+    if args.layer != "sim":
+        cells += _live(args)
     if args.json:
         print_json({"cells": [_plain(cell) for cell in cells]})
     else:
@@ -54,11 +63,29 @@ def main(argv: list[str]) -> int:
     return 0 if all(cell.good for cell in cells) else 1
 
 
+def _simulated(args: MatrixArgs) -> list[Cell]:
+    bundle = open_bundle(args.bundle)
+    manifest = bundle.manifest
+    env = SwarmEnv(manifest.scenario, manifest.robot, args.episodes, args.robots, seed=1)
+    policy = OnnxPolicy(bundle)
+    try:
+        return list(fault_matrix(env, lambda _: OnnxTeam(policy), bundle.health, note))
+    finally:
+        env.close()
+
+
+def _live(args: MatrixArgs) -> list[Cell]:
+    folder = args.out or Path("flights") / f"matrix-{time.strftime('%Y%m%d-%H%M%S')}"
+    config = FleetConfig(args.bundle, args.robots, folder, record=False)
+    with stoppable():
+        return list(live_matrix(config, args.flights, note))
+
+
 def _plain(cell: Cell) -> dict[str, Any]:
     found = {
         "kind": cell.kind,
         "severity": cell.severity,
-        "layer": "sim",
+        "layer": cell.layer,
         "state": cell.state.name,
         "delay_s": cell.delay_s,
         "found": cell.found,
@@ -71,7 +98,7 @@ def _plain(cell: Cell) -> dict[str, Any]:
 
 def _show(cells: list[Cell]) -> None:
     table = Table()
-    for name in ("kind", "severity", "found", "after", "at the end", "collateral", ""):
+    for name in ("kind", "severity", "layer", "found", "after", "at the end", "collateral", ""):
         table.add_column(name, no_wrap=True)
     reasons = list(dict.fromkeys(c.expected.why_not for c in cells if c.expected.why_not))
     for cell in cells:
@@ -80,7 +107,7 @@ def _show(cells: list[Cell]) -> None:
         if cell.expected.why_not:
             good = f"good, left in [{reasons.index(cell.expected.why_not) + 1}]"
         table.add_row(
-            cell.kind, f"{cell.severity:g}", f"{cell.found:.0%}", after,
+            cell.kind, f"{cell.severity:g}", cell.layer, f"{cell.found:.0%}", after,
             cell.state.name.lower(), f"{cell.collateral:g}",
             escape(good) if cell.good else "not as expected",
         )  # fmt: skip

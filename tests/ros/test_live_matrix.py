@@ -1,0 +1,22 @@
+"""The fault matrix, live: one test for every kind and severity, made from the registry itself."""
+
+from pathlib import Path
+
+import pytest
+
+from swarmhold.export.demo import SHIPPED
+from swarmhold.hardware.expectations import EXPECTED
+from swarmhold.hardware.faults import KINDS
+from swarmhold.hardware.fleet.fleet import FleetConfig
+from swarmhold.hardware.fleet.matrix import live_cell
+
+pytestmark = pytest.mark.system
+CELLS = [(kind, severity) for kind in KINDS for severity in EXPECTED[kind].severities]
+BUNDLE = Path(str(SHIPPED.joinpath("coverage-epuck")))
+
+
+@pytest.mark.parametrize(("kind", "severity"), CELLS)
+def test_what_becomes_of_a_broken_robot(tmp_path, kind, severity):
+    config = FleetConfig(BUNDLE, 5, tmp_path, record=False)
+    found = live_cell(config, kind, severity)
+    assert found.good, found
