@@ -66,6 +66,7 @@ def make_flight(tmp_path, faults=(), n=4, seconds=30.0, delay=0.3, reweight=True
         faults=list(faults),
         t=t,
         position=place,
+        error=np.linspace(1.0, 0.5, len(place)),
         robots=[log] * n,
         table_t=t,
         table_states=np.zeros((len(t), n), int),
@@ -240,7 +241,8 @@ def write_recording(folder, n=2, ticks=40):
         for k in range(ticks):
             when = int((100 + 0.05 * k) * 1e9)
             message = kind["swarmhold_msgs/msg/Truth"](
-                at(k), np.arange(3.0 * n), np.zeros(n, f32), np.ones(n, bool), np.zeros(n, bool)
+                *(at(k), np.arange(3.0 * n), np.zeros(n, f32), np.ones(n, bool)),
+                *(np.zeros(n, bool), 0.25),
             )
             out.write(truth, when, store.serialize_cdr(message, truth.msgtype))
             message = kind["swarmhold_msgs/msg/HealthTable"](
@@ -290,6 +292,8 @@ def test_a_recording_is_read_back_without_ros(tmp_path):
     assert flight.faults == [Fault("freeze", 1, 0.5, 1.0)]
     assert flight.robots[0].t == pytest.approx(0.05 * np.arange(40), abs=1e-6)
     assert flight.table_states.shape == (40, 2)
+    moving = replace(flight, info={**flight.info, "scenario": "pursuit"})
+    assert (error_curve(moving) == 0.25).all(), "as the world had it"
 
 
 def test_a_recording_that_was_cut_off_is_one_line(tmp_path):

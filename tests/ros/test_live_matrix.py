@@ -1,5 +1,6 @@
 """The fault matrix, live: one test for every kind and severity, made from the registry itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest

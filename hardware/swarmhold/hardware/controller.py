@@ -24,7 +24,7 @@ from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import BODY_SLOTS, landmarks_of
+from swarmhold.hardware.surroundings import BODY_SLOTS, scene_of
 from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
 from swarmhold.hardware.types import (
     Float,
@@ -95,17 +95,14 @@ class RobotController:
             )
         self._policy, self._config, self._spec = policy, config, spec
         self._budget = policy.entity_budget(config.entities)
-        self._task = task
         self._settings = policy.bundle.health
-        self._safety = safety_config(spec, task.half_width)
+        self.on_task(task)
         self._every = round(ratio)
         n = config.team_size
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
         self._beliefs = Beliefs(n, policy.bundle.short_digest)
         self._local = local_init(self._settings, (), n)
-        self._landmarks = landmarks_of(task)
-        self._rank = self._landmarks.rank()
         self._table: HealthTable | None = None
         self._table_at = -np.inf
         self._action: Float = np.zeros(spec.action_size)
@@ -118,6 +115,12 @@ class RobotController:
         self._mode = Mode.ACTIVE
         self._estopped = False
         self._assembled, self._first_look = False, float("inf")
+
+    def on_task(self, task: Task) -> None:
+        """What the team is to do, at the start and whenever it changes."""
+        self._scene = scene_of(task)
+        self._rank = self._scene.landmarks.rank()[0]
+        self._safety = safety_config(self._spec, task.half_width)
 
     def on_state(self, state: RobotState, now: float) -> None:
         """A teammate's message arrived at `now` (s, own monotonic clock)."""
@@ -242,27 +245,30 @@ class RobotController:
             team=self._beliefs.teammates(self._others),
             team_age=np.where(np.isfinite(age), age, 1e3),
             surroundings=self._surroundings(frame),
-            home=np.asarray(self._task.home, float),
+            home=self._scene.home,
         )
 
     def _surroundings(self, frame: SensorFrame) -> Surroundings:
-        """Landmarks of the task, then the nearest sensed bodies."""
-        place, value, rank = (
-            part[0] for part in (self._landmarks.position, self._landmarks.value, self._rank)
-        )
+        """Landmarks of the task that are one's own, posts, then the nearest sensed bodies."""
+        scene, height = self._scene, frame.position[2]
+        owners, posts = scene.owners[0], scene.posts[0]
+        mine = (owners < 0) | (owners == self._config.robot)
+        spots = np.concatenate([scene.landmarks.position[0, mine], posts[:, :2]])
+        spots = np.concatenate([spots, np.full((len(spots), 1), height)], axis=-1)
         bodies = _to_world(frame, frame.bodies)
         near = np.argsort(np.linalg.norm(bodies - np.asarray(frame.position), axis=-1))
         bodies = bodies[near[:BODY_SLOTS]]
-        marks, slots = len(place), len(bodies)
-        zeros = np.zeros(slots)
-        place = np.concatenate([place, np.full((marks, 1), frame.position[2])], axis=-1)
+        counts = int(mine.sum()), len(posts), len(bodies)
+        kinds = (TokenKind.LANDMARK, TokenKind.OBSTACLE, TokenKind.BODY)
+        none = np.zeros(counts[1] + counts[2])
+        sizes = np.zeros(counts[0]), posts[:, 2], np.full(counts[2], self._spec.radius_m)
         return Surroundings(
-            position=np.concatenate([place, bodies]),
-            radius=np.concatenate([np.zeros(marks), zeros + self._spec.radius_m]),
-            kind=np.array([TokenKind.LANDMARK] * marks + [TokenKind.BODY] * slots, int),
-            value=np.concatenate([value, zeros]),
-            rank=np.concatenate([rank, zeros]),
-            mask=np.ones(marks + slots, bool),
+            position=np.concatenate([spots, bodies]),
+            radius=np.concatenate(sizes),
+            kind=np.repeat(np.array(kinds, int), counts),
+            value=np.concatenate([scene.landmarks.value[0, mine], none]),
+            rank=np.concatenate([self._rank[mine], none]),
+            mask=np.ones(sum(counts), bool),
         )
 
     def _mode_now(self, weights: Float, now: float) -> Mode:
@@ -288,7 +294,7 @@ class RobotController:
             self._action,
             np.asarray(frame.position, float),
             frame.yaw,
-            np.asarray(self._task.home, float),
+            self._scene.home,
             np.asarray(frame.bodies, float).reshape(-1, 3),
             now - self._decided_at,
         )

@@ -6,11 +6,11 @@ import numpy as np
 
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.messages import Task
-from swarmhold.hardware.normality import Scene, Watch
+from swarmhold.hardware.normality import Watch
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.safety import safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import landmarks_of
+from swarmhold.hardware.surroundings import scene_of
 from swarmhold.hardware.types import Bool, Float, Kinematics, Observation
 
 
@@ -22,10 +22,14 @@ class FleetWatch:
         spec, config = policy.bundle.spec, policy.bundle.health.normality
         self._filtered = _Filtered(policy, task)
         self._watch = Watch(spec, config, self._filtered, 1, team_size)
-        self._scene, self._n = _scene(task), team_size
+        self._scene, self._n = scene_of(task), team_size
         self._period = 1.0 / spec.rate_hz
         self._looked_at = -np.inf
         self._accused = np.zeros(team_size, bool)
+
+    def on_task(self, task: Task) -> None:
+        """The task has changed."""
+        self._scene = scene_of(task)
 
     def look(self, beliefs: Beliefs, weights: Float, now: float) -> Bool:
         """Who moves as the policy would not have it.
@@ -84,9 +88,3 @@ class _Filtered:
     def reset(self, robots: Bool | None = None) -> None:
         """Start from zero: the robots (1, N) that are True, or all."""
         self._acts.reset(robots)
-
-
-def _scene(task: Task) -> Scene:
-    landmarks = landmarks_of(task)
-    nobody = np.full(landmarks.value.shape, -1)
-    return Scene(landmarks, nobody, np.zeros((1, 0, 3)), np.asarray(task.home, float))

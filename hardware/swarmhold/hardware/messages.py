@@ -158,11 +158,15 @@ class Task:
     """What the team is to do, the same for everybody.
 
     Attributes:
-        landmarks: (x, y, value) m, world ENU.
+        landmarks: (x, y, value) m, world ENU; those that are there and in sight now.
         home: (3) m, world ENU.
         half_width: m, half the side of the square geofence around home.
+        owners: roster index of the robot that alone sees a landmark, or -1, one for each.
+        posts: (x, y, radius) m, upright cylinders in the way.
     """
 
     landmarks: tuple[tuple[float, float, float], ...]
     home: tuple[float, float, float]
     half_width: float
+    owners: tuple[int, ...] = ()
+    posts: tuple[tuple[float, float, float], ...] = ()

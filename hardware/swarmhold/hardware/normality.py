@@ -23,7 +23,7 @@ from swarmhold.hardware.memory import restart
 from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe, to_body
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.hardware.surroundings import Landmarks, surroundings_of
+from swarmhold.hardware.surroundings import Scene, surroundings_of
 from swarmhold.hardware.types import (
     REACH,
     Bool,
@@ -148,23 +148,6 @@ class _Body:
     near_range: float
     radius: float
     height: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What the task tells everybody, of E teams.
-
-    Attributes:
-        landmarks: (E, L).
-        owners: (E, L) robot that alone sees the landmark, or -1.
-        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
-        home: (3) m, world ENU.
-    """
-
-    landmarks: Landmarks
-    owners: Int
-    posts: Float
-    home: Float
 
 
 def believed(accusations: Int) -> Float:

@@ -100,6 +100,11 @@ class PolicySpec:
         """Whether it is a differential drive, which turns to where it goes; else it hovers."""
         return self.action_fields[0].name == "forward_speed"
 
+    @property
+    def loop_hz(self) -> float:
+        """Rate of the control loop: two ticks to a decision."""
+        return 2.0 * self.rate_hz
+
     def digest(self) -> str:
         """sha256 of the canonical JSON form, as hexadecimal text."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

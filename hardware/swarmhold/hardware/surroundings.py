@@ -55,10 +55,30 @@ class Landmarks:
         return share
 
 
-def landmarks_of(task: Task) -> Landmarks:
-    """Those of a live task, as of one team (E = 1)."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the task tells everybody, of E teams.
+
+    Attributes:
+        landmarks: (E, L).
+        owners: (E, L) robot that alone sees the landmark, or -1.
+        posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
+        home: (3) m, world ENU.
+    """
+
+    landmarks: Landmarks
+    owners: Int
+    posts: Float
+    home: Float
+
+
+def scene_of(task: Task) -> Scene:
+    """A live task, as of one team (E = 1)."""
     marks = np.asarray(task.landmarks, float).reshape(-1, 3)
-    return Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
+    there = Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
+    owners = np.asarray(task.owners or (-1,) * len(marks), int)
+    posts = np.asarray(task.posts, float).reshape(1, -1, 3)
+    return Scene(there, owners[None], posts, np.asarray(task.home, float))
 
 
 def surroundings_of(

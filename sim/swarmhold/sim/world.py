@@ -1,8 +1,12 @@
-"""One team in PyBullet, posing as hardware: what the world node steps in real time."""
+"""One team in PyBullet, posing as hardware: what the world node steps in real time.
+
+GRITSBots are the Robotarium's: they move as its own simulator has it, behind its barrier.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +19,12 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.disturb import Actuation, Disturbances
 from swarmhold.sim.faults import FaultStage
+from swarmhold.sim.ground.unicycle import TICK
 from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
-from swarmhold.sim.robots import model_of
-from swarmhold.sim.scenarios.base import Scenario, TeamView
+from swarmhold.sim.places import Places
+from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, model_of
+from swarmhold.sim.scenarios.base import TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
 from swarmhold.sim.sensing import sightings_of
 
@@ -26,9 +32,7 @@ from swarmhold.sim.sensing import sightings_of
 class World:
     """N robots of one scenario at 240 Hz, contacts on."""
 
-    def __init__(
-        self, scenario: str, robot: str, n_robots: int, seed: int = 0, backend: str = "pybullet"
-    ) -> None:
+    def __init__(self, scenario: str, robot: str, n_robots: int, seed: int = 0) -> None:
         """Build the world and place the robots.
 
         Args:
@@ -36,35 +40,45 @@ class World:
             robot: robot class.
             n_robots: N.
             seed: fixes start poses, landmarks and sensing noise.
-            backend: physics; "pybullet" is the reference.
+
+        Raises:
+            ConfigError: the scenario is not for that robot class.
         """
         self.scenario, self.robot, self.n_robots = scenario_of(scenario), robot, n_robots
+        if robot not in self.scenario.robots:
+            known = ", ".join(self.scenario.robots)
+            raise ConfigError(f"{scenario} is made for {known}, not for {robot}")
         self.half_width = self.scenario.half_width(robot)
         self._model = model_of(robot)
         self._bound = np.asarray(policy_spec(robot).action_bound)
-        self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
+        own = self._model is GRITSBOT
+        self.tick = TICK if own else 1.0 / PHYSICS_HZ
+        backend = "batched" if own else "pybullet"
+        self._physics = make_physics(
+            *(backend, self._model, 1, n_robots, self.half_width, own or self.scenario.contacts)
+        )
         self._seed, self._looks, self._time = seed, 0, 0.0
         self._faults = FaultStage(1, n_robots)
         self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
         layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
-        moves = type(self.scenario).advance is not Scenario.advance
-        if moves or layout.owners is not None or len(layout.posts):
-            raise ConfigError(
-                f"{scenario} changes its landmarks, gives robots goals of their own or puts posts "
-                "in their way, which a live task message cannot say yet; fly rendezvous or coverage"
-            )
-        self._layout = layout
-        present = np.ones((1, n_robots), bool)
-        self._physics.reset(layout.position[None], layout.yaw[None], present)
+        self._places = Places(1, n_robots, self.scenario.slots(n_robots))
+        self._places.lay({0: layout})
+        start, self._everybody = self._places, np.ones((1, n_robots), bool)
+        self._physics.reset(start.position, start.yaw, self._everybody, None, start.posts)
+        self._memory: dict[str, Any] = {}
+        self._memory = self.scenario.begin(robot, self._view(self._everybody))
 
     @property
     def task(self) -> Task:
-        """What the team is told."""
-        marks = zip(self._layout.landmarks, self._layout.values, strict=True)
+        """What the team is told now."""
+        marks, there = self._places.landmarks, self._places.landmarks.mask[0]
+        shown = np.column_stack([marks.position[0, there], marks.value[0, there]])
         return Task(
-            tuple((float(p[0]), float(p[1]), float(value)) for p, value in marks),
+            tuple(_triple(mark) for mark in shown),
             (0.0, 0.0, 0.0),
             self.half_width,
+            tuple(int(owner) for owner in self._places.owners[0, there]),
+            tuple(_triple(post) for post in self._places.posts[0]),
         )
 
     @property
@@ -86,7 +100,7 @@ class World:
         """Move on.
 
         Args:
-            seconds: a multiple of 1/240 s.
+            seconds: a multiple of `tick`.
             setpoint: (N, Da) physical units.
             idle: (N) robots without a current command; they hold.
         """
@@ -95,6 +109,7 @@ class World:
         self._motors.apply(effects, np.zeros((1, self.n_robots)), mix(np.array([self._seed])))
         self._time += seconds
         self._physics.advance(goal[None], idle[None], seconds)
+        self.scenario.advance(self.robot, self._view(~idle[None]), seconds)
 
     def inject(self, fault: FaultSpec) -> Injected:
         """Break motors from now on; `start_s` counts from here. All else is not the body's.
@@ -145,17 +160,27 @@ class World:
 
     def task_error(self, healthy: Bool) -> float:
         """m, the scenario's error over the healthy robots (N)."""
-        layout, n = self._layout, len(self._layout.values)
-        view = TeamView(
-            position=self.position[None, :, :2],
-            effort=np.zeros((1, self.n_robots)),
-            healthy=healthy[None],
-            landmarks=layout.landmarks[None],
-            values=layout.values[None],
-            landmark_mask=np.ones((1, n), bool),
+        return float(self.scenario.outcome(self.robot, self._view(healthy[None])).error[0])
+
+    def _view(self, healthy: Bool) -> TeamView:
+        marks, bodies = self._places.landmarks, self._physics.bodies
+        return TeamView(
+            position=bodies.position[..., :2],
+            effort=np.zeros(healthy.shape),
+            healthy=healthy,
+            landmarks=marks.position,
+            values=marks.value,
+            landmark_mask=marks.mask,
             half_width=self.half_width,
+            owners=self._places.owners,
+            present=self._everybody,
+            members=self._everybody,
+            touched=self._physics.touched,
+            yaw=bodies.yaw(),
+            time_s=np.array([self._time]),
+            memory=self._memory,
+            posts=self._places.posts,
         )
-        return float(self.scenario.outcome(self.robot, view).error[0])
 
     def close(self) -> None:
         """Free the physics server."""

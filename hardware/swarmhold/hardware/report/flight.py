@@ -67,10 +67,11 @@ class Flight:
         faults: ground truth.
         t: (T) of the truth.
         position: (T, N, 2) m, world.
+        error: (T) m, as the world had it.
         robots: status logs, one per robot.
         table_t: (S) of the supervisor's tables.
         table_states: (S, N) `HealthState`.
-        landmarks: (L, 3) x, y, value.
+        landmarks: (L, 3) x, y, value, as they were last.
         half_width: m.
         recording: the MCAP file.
         warnings: lines that nodes complained with.
@@ -82,6 +83,7 @@ class Flight:
     faults: list[Fault]
     t: Float
     position: Float
+    error: Float
     robots: list[RobotLog]
     table_t: Float
     table_states: Int
@@ -138,6 +140,7 @@ def read_flight(folder: Path) -> Flight:
         faults=_faults(lines, started),
         t=np.array(rows.truth_t),
         position=np.array(rows.positions)[..., :2],
+        error=np.array(rows.errors),
         robots=rows.robot_logs(),
         table_t=np.array(rows.table_t),
         table_states=np.array(rows.table_states, int).reshape(-1, int(info["robots"])),
@@ -216,6 +219,7 @@ class _Rows:
         self._n, self._started = n, started
         self.truth_t: list[float] = []
         self.positions: list[Float] = []
+        self.errors: list[float] = []
         self.table_t: list[float] = []
         self.table_states: list[Any] = []
         self.landmarks: list[float] = []
@@ -235,6 +239,7 @@ class _Rows:
             return
         if topic == "/swarm/truth":
             self.truth_t.append(t)
+            self.errors.append(float(message.error))
             self.positions.append(np.asarray(message.positions).reshape(self._n, 3))
         elif topic == "/swarm/health":
             self.table_t.append(t)

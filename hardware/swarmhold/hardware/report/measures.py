@@ -95,7 +95,12 @@ def _clean(flight: Flight, times: Float) -> Bool:
 
 
 def error_curve(flight: Flight) -> Float:
-    """(T) m, task error over the robots on which no fault acts at the time."""
+    """(T) m, task error over the robots on which no fault acts at the time.
+
+    Of scenarios whose landmarks move, what the world said, over the robots that acted.
+    """
+    if flight.info["scenario"] not in ("rendezvous", "coverage"):
+        return flight.error
     healthy = ~flight.faulty_at(flight.t)
     if flight.info["scenario"] == "rendezvous":
         return rendezvous_error(flight.position, healthy)

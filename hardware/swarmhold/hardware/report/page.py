@@ -184,6 +184,8 @@ def _error_text(flight: Flight) -> str:
             "Mean distance over all pairs of robots on which no fault acts at the time. Bodies "
             "have a size, so it cannot reach zero."
         )
+    if flight.info["scenario"] != "coverage":
+        return "What the robots that act have still to do, as the scenario counts it."
     return (
         "Mean distance from a landmark to the nearest robot on which no fault acts at the time; "
         "of the landmarks, as many count as there are such robots, the most valuable first."

@@ -159,6 +159,8 @@ def task_to_ros(task: Task, scenario: str) -> ros.Task:
     out = ros.Task()
     out.scenario = scenario
     out.landmarks = doubles(value for mark in task.landmarks for value in mark)
+    out.owners = array("b", task.owners)
+    out.posts = doubles(value for post in task.posts for value in post)
     out.home = np.asarray(task.home, np.float64)
     out.half_width = float(task.half_width)
     return out
@@ -166,7 +168,10 @@ def task_to_ros(task: Task, scenario: str) -> ros.Task:
 
 def task_from_ros(msg: ros.Task) -> Task:
     """Task."""
-    return Task(_triples(msg.landmarks), _triple(msg.home), float(msg.half_width))
+    return Task(
+        *(_triples(msg.landmarks), _triple(msg.home), float(msg.half_width)),
+        *(tuple(msg.owners), _triples(msg.posts)),
+    )
 
 
 def fault_to_ros(fault: FaultSpec) -> ros.FaultCommand:

@@ -36,7 +36,6 @@ from swarmhold.hardware.signing import pinned
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    LOOP_HZ,
     RELIABLE_QOS,
     STATE_QOS,
     STREAM_QOS,
@@ -143,10 +142,13 @@ class PolicyNode(LifecycleNode):
     def _on_task(self, msg: Task) -> None:
         assert self._policy is not None
         task = codec.task_from_ros(msg)
+        if self._controller is not None:
+            self._controller.on_task(task)
+            return
         config = ControllerConfig(
             robot=self._robot,
             team_size=self._n,
-            loop_hz=LOOP_HZ,
+            loop_hz=self._policy.bundle.spec.loop_hz,
             boot_id=self._boot_id,
             reweight=bool(self._value("reweight")),
             entities=self._entities,

@@ -34,7 +34,6 @@ from rclpy.signals import SignalHandlerOptions
 from swarmhold.hardware.errors import NotReadyError, SwarmholdError
 
 SHUTDOWN_S = 3.0  # then the process ends whatever the middleware does
-LOOP_HZ = 20.0
 
 # State is the heartbeat: liveliness is asserted by publishing, never by a middleware thread.
 STATE_QOS = QoSProfile(

@@ -24,7 +24,6 @@ from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_t
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    LOOP_HZ,
     STATE_QOS,
     refuse_duplicate,
     run,
@@ -68,7 +67,7 @@ class SupervisorNode(Node):
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(self._n):
             self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
-        self.create_timer(1.0 / LOOP_HZ, self._tick)
+        self.create_timer(1.0 / bundle.spec.loop_hz, self._tick)
         say("ready")
 
     def _on_state(self, msg: RobotState) -> None:
@@ -80,7 +79,10 @@ class SupervisorNode(Node):
         self._post = hear(self._office, self._post, table, time.monotonic())
 
     def _on_task(self, msg: Task) -> None:
-        self._watch = FleetWatch(self._policy, codec.task_from_ros(msg), self._n)
+        task = codec.task_from_ros(msg)
+        if self._watch is None:
+            self._watch = FleetWatch(self._policy, task, self._n)
+        self._watch.on_task(task)
 
     def _on_estop(self, msg: Bool) -> None:
         self._estopped |= bool(msg.data)

@@ -23,7 +23,6 @@ from swarmhold.sim.world import World
 from swarmhold_nodes import codec
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    LOOP_HZ,
     RELIABLE_QOS,
     STREAM_QOS,
     refuse_duplicate,
@@ -58,7 +57,8 @@ class WorldNode(Node):
             for name in ("scenario", "robot", "team_size", "seed")
         }
         self._n = int(values["team_size"])
-        self._diff = policy_spec(values["robot"]).drives
+        spec = policy_spec(values["robot"])
+        self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
         self._world = World(values["scenario"], values["robot"], self._n, int(values["seed"]))
         self._setpoint = np.zeros((self._n, 2))
         self._commanded_at = np.full(self._n, -np.inf)
@@ -78,10 +78,11 @@ class WorldNode(Node):
                 partial(self._on_command, robot),
                 STREAM_QOS,
             )
-        self._task_pub.publish(codec.task_to_ros(self._world.task, values["scenario"]))
+        self._scenario, self._told = values["scenario"], None
+        self._tell()
         if self.get_parameter("allow_faults").value:
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        self.create_timer(1.0 / LOOP_HZ, self._tick)
+        self.create_timer(self._period, self._tick)
         say("ready")
 
     def _on_fault(self, msg: FaultCommand) -> None:
@@ -107,6 +108,7 @@ class WorldNode(Node):
                 say("started")
         else:
             self._move(now, idle)
+            self._tell()
         stamp = time.time()
         for publisher, frame in zip(self._sense_pubs, self._world.frames(stamp), strict=True):
             publisher.publish(codec.frame_to_ros(frame))
@@ -116,25 +118,34 @@ class WorldNode(Node):
         truth.yaws = codec.floats(self._world.yaw)
         truth.commanded = (~idle).tolist()
         truth.touched = self._world.touched.tolist()
+        truth.error = error = self._world.task_error(~idle)
         self._truth_pub.publish(truth)
         self._ticks += 1
         if self._ticks % SAY_EVERY == 0:
             say(
                 "world",
-                error=round(self._world.task_error(~idle), 4),
+                error=round(error, 4),
                 positions=np.round(self._world.position[:, :2], 3).tolist(),
             )
+
+    def _tell(self) -> None:
+        """What is to be done, where it is news."""
+        task = self._world.task
+        if task != self._told:
+            self._task_pub.publish(codec.task_to_ros(task, self._scenario))
+            self._told = task
 
     def _move(self, now: float, idle: np.ndarray) -> None:
         """Advance the physics to the present, in whole physics steps."""
         behind = now - self._advanced_at
         if behind > CATCH_UP_S:
             say("warning", text=f"world stalled for {behind:.2f} s and skips that time")
-            self._advanced_at = now - 1.0 / LOOP_HZ
-            behind = 1.0 / LOOP_HZ
-        steps = int(behind * 240.0)
-        self._world.advance(steps / 240.0, self._setpoint, idle)
-        self._advanced_at += steps / 240.0
+            self._advanced_at = now - self._period
+            behind = self._period
+        seconds = int(behind / self._world.tick) * self._world.tick
+        if seconds > 0.0:
+            self._world.advance(seconds, self._setpoint, idle)
+            self._advanced_at += seconds
 
     def close(self) -> None:
         """Free the physics server."""
