@@ -76,6 +76,14 @@ def accuse(n, subject, bit, by):
     return matrix
 
 
+def silent(n, subject, by):
+    """Some hear nothing of it, and the rest know nothing."""
+    matrix = accuse(n, subject, A.SILENT, by)
+    rest = [observer for observer in range(n) if observer not in by]
+    matrix[rest, subject] = 0
+    return matrix
+
+
 # What one observer notices ---------------------------------------------------------------
 
 
@@ -168,16 +176,14 @@ def test_a_new_boot_id_is_reported_for_a_while():
 
 
 def test_two_observers_mask_a_silent_robot_at_once():
-    outs, _ = fuse([accuse(5, 3, A.SILENT, by=(0, 1))])
+    outs, _ = fuse([silent(5, 3, by=(0, 1))])
     assert outs[0].weights[3] == 0.0
     assert outs[0].states[3] == HealthState.LOST
     assert (np.delete(outs[0].weights, 3) == 1.0).all()
 
 
 def test_one_observer_where_others_know_nothing_raises_doubt_then_loss():
-    matrix = accuse(5, 3, A.SILENT, by=(0,))
-    matrix[1:, 3] = 0
-    outs, _ = fuse([matrix] * 30)
+    outs, _ = fuse([silent(5, 3, by=(0,))] * 30)
     assert outs[0].states[3] == HealthState.SUSPECT
     assert all(out.weights[3] > 0.5 for out in outs[:18])
     assert outs[-1].states[3] == HealthState.LOST
@@ -191,6 +197,16 @@ def test_one_observer_against_two_who_hear_it_only_raises_doubt(bits):
     outs, _ = fuse([matrix] * 200)
     assert all((out.states[1:] == HealthState.SUSPECT).all() for out in outs)
     assert all((out.weights > 0.5).all() for out in outs)
+
+
+@pytest.mark.parametrize(("deaf", "lost"), [((0, 1), False), ((0, 1, 2), True)])
+def test_links_fail_each_for_itself_and_a_robot_for_all(deaf, lost):
+    """Of five, robot 3 speaks itself; of the other four two or one still hear it."""
+    matrix = accuse(5, 3, A.SILENT, by=deaf)
+    matrix[3, 3] = 0
+    outs, _ = fuse([matrix] * 60)
+    assert (outs[-1].states[3] == HealthState.LOST) == lost
+    assert lost or min(out.weights[3] for out in outs) > 0.5
 
 
 def test_a_flickering_link_never_costs_half_the_weight():
@@ -231,7 +247,7 @@ def test_at_most_a_minority_is_held_on_cross_checks():
 
 def test_no_news_is_no_recovery():
     nothing = np.zeros((5, 5), np.uint8)
-    outs, state = fuse([accuse(5, 3, A.SILENT, by=(0, 1))])
+    outs, state = fuse([silent(5, 3, by=(0, 1))])
     outs, _ = fuse([nothing] * 100, state=state, start=0.05)
     assert all(out.weights[3] == 0.0 for out in outs)
 

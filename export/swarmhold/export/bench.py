@@ -37,6 +37,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   ground       Robotarium robots and their barrier, against JaxRobotarium and its simulator
   train        the MAPPO update against the textbook one, and where an iteration goes
   learning     tables of evidence on fault tolerance and robustness, from nothing
+  detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours"""
@@ -60,11 +61,15 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.learning.cli import main as learning
 
         return learning(argv[1:])
+    if name == "detectors":
+        from swarmhold.policies.detectors_cli import main as detectors
+
+        return detectors(argv[1:])
     if name == "train":
         from swarmhold.policies.bench import train
 
         return train(argv[1:])
-    known = ", ".join(("sim", "ground", "train", "learning", "onnx", *LIVE))
+    known = ", ".join(("sim", "ground", "train", "learning", "detectors", "onnx", *LIVE))
     raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 

@@ -159,10 +159,11 @@ class _Evidence:
 def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evidence:
     """Count accusers among observers that report and are themselves trusted.
 
-    Crash and freeze need `observers` distinct accusers (one if nobody else reports); a false
-    pose needs a majority of those with an opinion and `observers` accusers (PMC-style
-    diagnosis, Preparata, Metze, Chien 1967). Abnormal motion is for the supervisor alone to see;
-    half of the team abnormal at once means that the watcher is wrong, not the team.
+    Crash and freeze need `observers` distinct accusers (one if nobody else reports), and silence
+    that fewer than `observers` hear it: links fail in bursts, each for itself. A false pose needs
+    a majority of those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata,
+    Metze, Chien 1967). Abnormal motion is for the supervisor alone to see; half of the team
+    abnormal at once means that the watcher is wrong, not the team.
     """
     n = state.state.shape[-1]
     trusted = inputs.reporting.copy()
@@ -186,7 +187,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     abnormal = ((inputs.accusations[..., n:, :] & Accusation.ABNORMAL) != 0).any(axis=-2)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
-    gone = (silent >= needed) | (stuck >= needed)
+    vouched = heard >= config.observers
+    gone = ((silent >= needed) & ~vouched) | (stuck >= needed)
     found = {bit: count >= needed for bit, count in proofs.items()}
     said = {
         Accusation.SILENT: gone, Accusation.MISMATCH: lying, Accusation.REBOOT: reboot,
@@ -199,7 +201,7 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
         reboot=reboot,
         doubt=(silent > 0) | (stuck > 0) | np.any([n > 0 for n in proofs.values()], axis=0),
         heard=heard > 0,
-        vouched=heard >= config.observers,
+        vouched=vouched,
         reasons=bits_of(said),
     )
 

@@ -127,7 +127,8 @@ class HealthLoop:
 
     def _supervise(self, seen: Evidence, now: float) -> None:
         """The supervisor hears what robots sent one tick ago, and sees nothing itself."""
-        reached: Bool = ~seen.deaf
+        own = range(seen.age.shape[1])  # a robot's link to the supervisor is as good as any
+        reached: Bool = ~seen.deaf & seen.fresh[:, own, own]
         self._reached_at = np.where(reached, now, self._reached_at)
         self._at_supervisor = np.where(reached[..., None], self._told, self._at_supervisor)
         age = now - self._reached_at

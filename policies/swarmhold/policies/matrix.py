@@ -9,11 +9,8 @@ import numpy as np
 from swarmhold.hardware.expectations import BACK_S, BROKEN, EXPECTED, OUT, Cell
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.health import HealthState
-from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
-from swarmhold.policies.evaluate import TeamPolicy
-from swarmhold.policies.health_loop import EnvWatch, HealthLoop
-from swarmhold.policies.randomise import exists_for_others
+from swarmhold.policies.detectors import PolicyOf, watched
 from swarmhold.sim.env import SwarmEnv
 
 ONSET_S = 1.0  # of the fault
@@ -21,7 +18,7 @@ ONSET_S = 1.0  # of the fault
 
 def fault_matrix(
     env: SwarmEnv,
-    policy_of: Callable[[SwarmEnv], TeamPolicy],
+    policy_of: PolicyOf,
     settings: HealthSettings,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Cell]:
@@ -41,7 +38,7 @@ def fault_matrix(
 
 def cell_of(
     env: SwarmEnv,
-    policy_of: Callable[[SwarmEnv], TeamPolicy],
+    policy_of: PolicyOf,
     settings: HealthSettings,
     kind: str,
     severity: float,
@@ -50,21 +47,10 @@ def cell_of(
     expected = EXPECTED[kind]
     lasts = BACK_S if kind == "reboot" else np.inf
     plan = [[FaultSpec(kind, BROKEN, ONSET_S, lasts, severity, seed)] for seed in range(env.n_envs)]
-    step, policy = env.reset(faults=plan, episode=0), policy_of(env)
-    restart(policy)
-    loop = HealthLoop(settings, env.n_envs, env.n_robots, EnvWatch(settings, env, policy_of(env)))
-    exists = exists_for_others(step.truth.present)
-    end = ONSET_S + expected.watched_s
-    at = np.full(env.n_envs, np.inf)
-    harmed = np.zeros((env.n_envs, env.n_robots), bool)
-    while (now := float(step.time_s.max())) <= end and not step.done.all():
-        weights = loop.step(env.evidence(), now) * exists
-        out = np.isin(loop.states, OUT)
-        at = np.where(out[:, BROKEN] & np.isinf(at) & (now >= ONSET_S), now, at)
-        harmed |= out
-        step = env.step(policy(step.observation, weights))
-    harmed[:, BROKEN] = False
-    found, state = np.isfinite(at), loop.states[:, BROKEN]
+    seen = watched(env, policy_of, settings, plan, ONSET_S + expected.watched_s)
+    at, state = seen.out_at[:, BROKEN], seen.state[:, BROKEN]
+    found = np.isfinite(at) & (at >= ONSET_S)
+    harmed = np.delete(np.isfinite(seen.out_at), BROKEN, axis=1)
     return Cell(
         kind,
         severity,
