@@ -16,22 +16,12 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Int, teammate_index
-from swarmhold.policies.evaluate import TeamPolicy
+from swarmhold.policies.calibrate import PolicyOf
 from swarmhold.policies.health_loop import EnvWatch, HealthLoop
 from swarmhold.policies.randomise import exists_for_others
-from swarmhold.sim.disturb import Disturbances
+from swarmhold.sim.disturb import CHANNELS, Disturbances
 from swarmhold.sim.env import SwarmEnv
 
-PolicyOf = Callable[[SwarmEnv], TeamPolicy]
-
-# Channels without faults: losses in bursts of 0.3 s on average, and a queue that makes late.
-CHANNELS: dict[str, Disturbances] = {
-    "clean": Disturbances(),
-    "bursty, 2 % lost": Disturbances(link_drop=1.0, link_bad_s=0.3, link_good_s=14.7),
-    "congested, 10 % lost, 0.1 s late": Disturbances(
-        link_drop=1.0, link_bad_s=0.3, link_good_s=2.7, link_delay_s=0.1
-    ),
-}
 ONSET_S = (1.0, 5.0)  # of a fault
 LEAST_TEAM = 4
 KNOWN = 0.5  # a robot with a weight below this is out of a teammate's team

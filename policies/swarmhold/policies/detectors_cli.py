@@ -18,8 +18,8 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import EXPECTED
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.types import Float
-from swarmhold.policies.detectors import CHANNELS, LEAST_TEAM, Alarms, Found, alarms, found
-from swarmhold.sim.disturb import Disturbances
+from swarmhold.policies.detectors import LEAST_TEAM, Alarms, Found, alarms, found
+from swarmhold.sim.disturb import CHANNELS, Disturbances
 from swarmhold.sim.env import SwarmEnv
 
 FOUND = tuple(kind for kind, expected in EXPECTED.items() if expected.states)

@@ -73,6 +73,15 @@ class Disturbances(BaseModel):
         return any(size > 0 for size in sizes)
 
 
+# Radio channels to hold detectors against: losses in bursts of 0.3 s, and a queue that makes late.
+CLEAN, BURSTY, CONGESTED = "clean", "bursty, 2 % lost", "congested, 10 % lost, 0.1 s late"
+CHANNELS: dict[str, Disturbances] = {
+    CLEAN: Disturbances(),
+    BURSTY: Disturbances(link_drop=1.0, link_bad_s=0.3, link_good_s=14.7),
+    CONGESTED: Disturbances(link_drop=1.0, link_bad_s=0.3, link_good_s=2.7, link_delay_s=0.1),
+}
+
+
 class Actuation:
     """Motors, air and batteries of E teams, between a decision and the physics."""
 
