@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.learning.cell import Alarmed
 from swarmhold.policies.learning.cli import main
-from swarmhold.policies.learning.page import FIELDS, write
+from swarmhold.policies.learning.page import write
 from swarmhold.policies.learning.plan import Column, Row, Table, cells_of
 from swarmhold.policies.learning.results import Results
 from swarmhold.policies.learning.sections import reached, seconds_until
 from swarmhold.policies.learning.spread import spread
-from swarmhold.policies.learning.stats import iqm, share_of, spread_of
+from swarmhold.policies.learning.stats import average_of, iqm, share_of, spread_of
 from swarmhold.policies.learning.tables import TABLES
 
 TINY = {
@@ -38,6 +38,15 @@ SMALL = Table(
 )  # fmt: skip
 
 
+def test_of_successes_the_mean_is_shown() -> None:
+    """One in five is no rarer than one in fifty to an interquartile mean."""
+    name, average = average_of("success")
+    assert name == "mean" and average_of("score")[0] == average_of("returns")[0] == "iqm"
+    rare = [np.array([1.0, 0.0, 0.0, 0.0, 0.0])] * 3
+    assert spread_of(rare, np.random.default_rng(0), average).value == pytest.approx(0.2)
+    assert spread_of(rare, np.random.default_rng(0)).value == 0.0
+
+
 def test_iqm_by_hand() -> None:
     assert iqm(np.array([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0])) == pytest.approx(3.5)
 
@@ -49,9 +58,9 @@ def test_intervals_hold_the_mean_and_move_with_the_data(seed: int, shift: float)
     seeds = [rng.normal(size=32) for _ in range(3)]
     one = spread_of(seeds, np.random.default_rng(0))
     other = spread_of([part + shift for part in seeds], np.random.default_rng(0))
-    assert one.low <= one.iqm <= one.high
+    assert one.low <= one.value <= one.high
     np.testing.assert_allclose(
-        [other.iqm - one.iqm, other.low - one.low, other.high - one.high], shift, atol=1e-9
+        [other.value - one.value, other.low - one.low, other.high - one.high], shift, atol=1e-9
     )
 
 
@@ -70,7 +79,7 @@ def test_the_share_of_a_gain_is_taken_from_paired_episodes() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(size=(2, 64))
     found = share_of([(b, b + 0.8, b + 1.0) for b in base], rng)
-    assert found is not None and found.iqm == pytest.approx(0.8)
+    assert found is not None and found.value == pytest.approx(0.8)
     assert found.low == pytest.approx(0.8) and found.high == pytest.approx(0.8)
     assert share_of([(b, b + 0.1, b - 0.5) for b in base], rng) is None
 
@@ -114,7 +123,8 @@ def test_a_table_from_nothing_and_again(tmp_path: Path) -> None:
     results = Results(SMALL, tmp_path, 1, 3, 1.0)
     page, values, picture = write(results, tmp_path)
     rows = list(csv.DictReader(values.read_text().splitlines()))
-    assert tuple(rows[0]) == FIELDS and len(rows) == 9
+    heads = "scenario,arm,fault,iqm,low,high,seeds,commit"
+    assert ",".join(rows[0]) == heads and len(rows) == 9
     assert all(float(row["low"]) <= float(row["iqm"]) <= float(row["high"]) for row in rows)
     text = page.read_text()
     for part in (

@@ -13,21 +13,22 @@ from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.plan import Column, Row, Table
 from swarmhold.policies.learning.results import Entry, Results
 from swarmhold.policies.learning.sections import on_attention, on_progress, on_time
-from swarmhold.policies.learning.stats import Spread
+from swarmhold.policies.learning.stats import Spread, average_of
 from swarmhold.sim.bench.measure import machine
 
 MOST_COLUMNS = 10
 MARKERS = "osD^vPX*"  # so that rows can be told apart without colours
-FIELDS = ("scenario", "arm", "fault", "iqm", "low", "high", "seeds", "commit")
+MEANS = {"iqm": "Interquartile mean", "mean": "Mean"}
+FIELDS = ("scenario", "arm", "fault", "{}", "low", "high", "seeds", "commit")
 
 
-def csv_of(entries: list[Entry], made_by: str) -> str:
+def csv_of(entries: list[Entry], metric: str, made_by: str) -> str:
     """One line per cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FIELDS)
+    writer.writerow(field.format(average_of(metric)[0]) for field in FIELDS)
     for one in entries:
-        figures = (f"{value:.4f}" for value in (one.spread.iqm, one.spread.low, one.spread.high))
+        figures = (f"{value:.4f}" for value in (one.spread.value, one.spread.low, one.spread.high))
         writer.writerow(
             [one.scenario, one.row.label, one.column.label, *figures, one.seeds, made_by]
         )
@@ -42,9 +43,9 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
         "",
         table.claim,
         "",
-        f"Interquartile mean of the {table.metric} over {results.seeds} training seeds with "
-        f"{results.episodes} paired episodes each, with 95 % intervals of a bootstrap over seeds "
-        "and episodes.",
+        f"{MEANS[average_of(table.metric)[0]]} of the {table.metric} over {results.seeds} training "
+        f"seeds with {results.episodes} paired episodes each, with 95 % intervals of a bootstrap "
+        "over seeds and episodes.",
     ]
     for scenario, robot in table.scenarios:
         mine = [one for one in entries if one.scenario == scenario]
@@ -100,7 +101,7 @@ def _recovered(results: Results) -> list[str]:
 
 
 def _cell(spread: Spread) -> str:
-    return f"{spread.iqm:.3g} [{spread.low:.3g}, {spread.high:.3g}]"
+    return f"{spread.value:.3g} [{spread.low:.3g}, {spread.high:.3g}]"
 
 
 def plot(results: Results, entries: list[Entry], path: Path) -> None:
@@ -119,8 +120,8 @@ def plot(results: Results, entries: list[Entry], path: Path) -> None:
         for number, row in enumerate(table.rows):
             mine = [o.spread for o in entries if o.scenario == scenario and o.row is row]
             place = np.arange(len(mine)) + width * (number - (len(table.rows) - 1) / 2)
-            middle = np.array([one.iqm for one in mine])
-            edge = [[one.iqm - one.low for one in mine], [one.high - one.iqm for one in mine]]
+            middle = np.array([one.value for one in mine])
+            edge = [[one.value - one.low for one in mine], [one.high - one.value for one in mine]]
             mark = MARKERS[number % len(MARKERS)]
             axis.errorbar(
                 place, middle, np.maximum(edge, 0.0), fmt=mark, ms=4, capsize=2,
@@ -144,6 +145,11 @@ def write(results: Results, folder: Path) -> list[Path]:
     text = markdown_of(results, entries, made_by)
     shown = text.replace("\n\n## ", f"\n\n![{results.table.title}]({picture.name})\n\n## ", 1)
     replace_file(page, lambda part: part.write_text(shown, encoding="utf-8"))
-    replace_file(values, lambda part: part.write_text(csv_of(entries, made_by), encoding="utf-8"))
+    replace_file(
+        values,
+        lambda part: part.write_text(
+            csv_of(entries, results.table.metric, made_by), encoding="utf-8"
+        ),
+    )
     plot(results, entries, picture)
     return [page, values, picture]

@@ -11,7 +11,7 @@ import numpy as np
 
 from swarmhold.policies.learning.cell import figures_of
 from swarmhold.policies.learning.plan import Cell, Column, Row, Table, config_of
-from swarmhold.policies.learning.stats import Spread, share_of, spread_of
+from swarmhold.policies.learning.stats import Spread, average_of, share_of, spread_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Results:
                 for column in self.table.columns:
                     rng = np.random.default_rng(0)
                     found = self.figures(scenario, row, column)
-                    values = [one[metric or self.table.metric] for one in found]
-                    cell = spread_of(values, rng)
+                    name = metric or self.table.metric
+                    cell = spread_of([one[name] for one in found], rng, average_of(name)[1])
                     out.append(Entry(scenario[0], row, column, cell, self.seeds))
         return out
 

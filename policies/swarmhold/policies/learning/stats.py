@@ -1,8 +1,11 @@
-"""Interquartile means and their intervals over seeds and episodes (arXiv 2108.13264)."""
+"""Interquartile means and their intervals over seeds and episodes (arXiv 2108.13264).
+
+Of what is either 0 or 1 an interquartile mean says only which is rare; there it is the mean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,32 +15,46 @@ from swarmhold.hardware.types import Float
 
 DRAWS = 2000
 LEVEL = 0.95
+Average = Callable[[Float], Float]
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """An interquartile mean with its bootstrap interval."""
+    """An average with its bootstrap interval."""
 
-    iqm: float
+    value: float
     low: float
     high: float
 
 
-def iqm(values: Float) -> float:
+def iqm(values: Float) -> Float:
     """Mean of the middle half of the values; along the last axis."""
-    return np.asarray(trim_mean(values, 0.25, axis=-1))[()]
+    return np.asarray(trim_mean(values, 0.25, axis=-1))
 
 
-def spread_of(per_seed: Sequence[Float], rng: np.random.Generator) -> Spread:
-    """Interquartile mean over all episodes of all seeds; the bootstrap draws seeds, then episodes.
+def mean(values: Float) -> Float:
+    """Along the last axis."""
+    return np.asarray(np.mean(values, axis=-1))
+
+
+def average_of(metric: str) -> tuple[str, Average]:
+    """What tables show of a metric: name and function of the average."""
+    return ("mean", mean) if metric == "success" else ("iqm", iqm)
+
+
+def spread_of(
+    per_seed: Sequence[Float], rng: np.random.Generator, average: Average = iqm
+) -> Spread:
+    """Average over all episodes of all seeds; the bootstrap draws seeds, then episodes.
 
     Args:
         per_seed: episodes of each training seed.
         rng: of the bootstrap.
+        average: along the last axis.
     """
-    means = _draws(per_seed, rng)
+    means = average(_draws(per_seed, rng))
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return Spread(float(iqm(np.concatenate(per_seed))), float(low), float(high))
+    return Spread(float(average(np.concatenate(per_seed))), float(low), float(high))
 
 
 def share_of(lost: Sequence[tuple[Float, Float, Float]], rng: np.random.Generator) -> Spread | None:
@@ -61,10 +78,10 @@ def share_of(lost: Sequence[tuple[Float, Float, Float]], rng: np.random.Generato
 
 
 def _draws(per_seed: Sequence[Float], rng: np.random.Generator) -> Float:
-    """(DRAWS) interquartile means of resampled seeds and episodes."""
+    """(DRAWS, K) figures of resampled seeds and episodes."""
     seeds, least = len(per_seed), min(len(part) for part in per_seed)
     table = np.stack([np.asarray(part)[:least] for part in per_seed])
     chosen = rng.integers(0, seeds, (DRAWS, seeds, 1))
     episodes = rng.integers(0, least, (DRAWS, seeds, least))
     drawn: Float = table[chosen, episodes].reshape(DRAWS, -1)
-    return np.asarray(iqm(drawn))
+    return drawn

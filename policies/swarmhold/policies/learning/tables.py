@@ -77,13 +77,13 @@ TABLES: dict[str, Table] = {
         "A1", "Attention against fixed places, faults at random times",
         "An actor and a critic with attention catch at least as many evaders as MADDPG's MLPs.",
         HUNT, (Row("MADDPG", "maddpg", "oracle"), Row("AACFT", "aacft", "oracle")),
-        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
+        (NOMINAL, BREAKS), also=("score",), options=FROM_NOTHING, logs=True,
     ),
     "A2": Table(
         "A2", "Attention in the actor, in the critic, in both",
         "Both sides matter.",
         HUNT, tuple(Row(arm.upper(), arm, "oracle") for arm in _GROWN),
-        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
+        (NOMINAL, BREAKS), also=("score",), options=FROM_NOTHING, logs=True,
     ),
     "A3": Table(
         "A3", "Prioritised replay",
@@ -92,7 +92,7 @@ TABLES: dict[str, Table] = {
             Row("AACFT", "aacft", "oracle"),
             Row("AACFT, prioritised", "aacft", "oracle", _PRIORITY),
         ),
-        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
+        (NOMINAL, BREAKS), also=("score",), options=FROM_NOTHING, logs=True,
     ),
     "A4": Table(
         "A4", "Any robot, any time",
@@ -115,7 +115,7 @@ TABLES: dict[str, Table] = {
             Row("health weights, supervisor", "ours-maddpg", "supervisor"),
             Row("health weights all 1", "ours-maddpg", "none"),
         ),
-        (NOMINAL, BREAKS), options=FROM_NOTHING, logs=True,
+        (NOMINAL, BREAKS), also=("score",), options=FROM_NOTHING, logs=True,
     ),
     "M1": Table(
         "M1", "Mutual-information regularisation under attack",
