@@ -107,3 +107,13 @@ def test_a_reboot_is_not_two_senders():
             beliefs.hear(replace(message(step), boot_id=boot), step * 0.05)
         shown.append(beliefs.evidence(UNSEEN, step * 0.05 + 0.01).said.boot_id[1])
     assert shown == [1, 1, 7, 7, 7]
+
+
+def test_who_was_never_heard_is_missed_only_once_it_is_expected():
+    beliefs = Beliefs(2)
+    assert np.isinf(beliefs.evidence(UNSEEN, 1.0).age[1])
+    beliefs.expect(1.0)
+    seen = beliefs.evidence(UNSEEN, 1.1)
+    assert seen.age[1] == pytest.approx(0.1) and seen.control_age[1] <= 0.0
+    beliefs.hear(message(1), 1.12)
+    assert beliefs.evidence(UNSEEN, 1.15).age[1] == pytest.approx(0.03)

@@ -13,6 +13,7 @@ from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet_watch import FleetWatch
+from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import HealthTable, Mode, Task
 from swarmhold.hardware.normality import NormalityConfig
@@ -259,3 +260,15 @@ def test_drivers_say_when_they_are_not_connected(policy):
 def test_signals_are_not_injected_into_a_node(policy):
     with pytest.raises(ConfigError, match="signal"):
         Injector(policy.bundle.spec, 0, 3, 1.0).add(FaultSpec("crash", 0), 0.0)
+
+
+def test_nobody_waits_for_who_is_known_to_be_lost(policy):
+    team = Team(policy, 3)
+    team.down.add(2)
+    team.run(0.2)
+    assert not team.robots[0].team_complete(team.time)
+    lost = HealthTable(
+        0.0, 1, 1, "s", 1.0, (1.0, 1.0, 0.0), (0, 0, int(HealthState.LOST)), (0, 0, 1)
+    )
+    team.run(0.1, tables=[lost])
+    assert team.robots[0].team_complete(team.time)

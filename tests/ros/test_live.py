@@ -17,6 +17,7 @@ from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import detections, false_alarms
 from swarmhold.hardware.signing import load_private, new_key, sign_bundle
@@ -285,3 +286,26 @@ def test_node_arguments_of_a_robot_that_is_none(tmp_path, rendezvous_bundle):
     out = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert out.returncode == 2 and "does not exist" in out.stderr
     assert "Traceback" not in out.stderr
+
+
+def test_who_is_absent_is_missed_and_may_join_later(tmp_path, rendezvous_bundle):
+    flown = tmp_path / "f"
+    command = [SWARMHOLD, "fly", "--bundle", str(rendezvous_bundle), "--robots", "4"]
+    done = subprocess.run(
+        [*command, "--seconds", "24", "--join", "3@8", "1", "--record", str(flown)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if "Traceback" in line]
+    recorded = read_flight(flown)
+    assert {f.kind for f in recorded.faults} == {"absent"} and not len(recorded.robots[1].t)
+    early = (recorded.table_t > 6.0) & (recorded.table_t < 8.0)
+    assert (recorded.table_states[early][:, [1, 3]] == HealthState.LOST).all()
+    assert (recorded.table_states[early][:, [0, 2]] == HealthState.HEALTHY).all()
+    after = recorded.table_states[recorded.table_t > 9.5][:, 3]
+    assert HealthState.PROBATION in after and after[-1] == HealthState.HEALTHY
+    assert recorded.table_states[-1, 1] == HealthState.LOST
+    assert false_alarms(recorded)[0] == 0
+    page = tmp_path / "page.html"
+    made = subprocess.run([SWARMHOLD, "report", str(flown), "--out", str(page)], timeout=60)
+    assert made.returncode == 0 and "absent" in page.read_text()

@@ -38,6 +38,7 @@ class Beliefs:
         self._working = np.zeros(n, bool)
         self._excused = np.zeros(n)  # s of the silence in which the receiver did not listen
         self._looked_at = np.nan
+        self._expected_at = np.nan  # s, since when everybody should be heard
         self._accusations = np.zeros((n, n), BITS)
 
     def hear(self, state: RobotState, now: float) -> None:
@@ -72,6 +73,10 @@ class Beliefs:
         self._fresh[robot], self._working[robot] = True, state.mode == Mode.ACTIVE
         if len(state.accusations) == 2 * self._n:
             self._accusations[robot] = np.frombuffer(state.accusations, "<u2")
+
+    def expect(self, now: float) -> None:
+        """From `now` (s) on a robot that was never heard is missed like one that fell silent."""
+        self._expected_at = now
 
     def age(self, now: float) -> Float:
         """(N) s since each robot was heard; infinity if never."""
@@ -130,9 +135,12 @@ class Beliefs:
             *(self._position.copy(), self._velocity.copy(), self._stamp.copy()),
             *(self._heard_at.copy(), self._shown_boot, fresh),
         )
+        missing = np.isinf(age) & np.isfinite(self._expected_at)
+        age = np.where(missing, now - self._expected_at, age)
+        stuck = np.where(missing, 0.0, now - self._moved_at)
         return MonitorInput(
             age=age - self._excused,
-            control_age=now - self._moved_at - self._excused,
+            control_age=stuck - self._excused,
             claimed=self._position + self._velocity * late,
             sensed=sensed,
             corrupt=self._corrupt.copy(),

@@ -9,6 +9,7 @@ import numpy as np
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.memory import Memory
 from swarmhold.hardware.messages import (
     EVERYBODY,
@@ -137,8 +138,11 @@ class RobotController:
             self._table, self._table_at = table, now
 
     def team_complete(self, now: float) -> bool:
-        """Whether every teammate has been heard at least once."""
-        return bool(np.isfinite(self._beliefs.age(now)[self._others]).all())
+        """Whether every teammate has been heard, or is known to the supervisor to be lost."""
+        here = np.isfinite(self._beliefs.age(now))
+        if self._table is not None:
+            here |= np.asarray(self._table.states) == HealthState.LOST
+        return bool(here[self._others].all())
 
     def on_activate(self) -> None:
         """Begin to act, or begin again: what was remembered is of another time."""
@@ -200,6 +204,7 @@ class RobotController:
         if not self._assembled and self._is_assembled(inputs.age, now):
             # What happened while processes were still starting is held against nobody.
             self._assembled = True
+            self._beliefs.expect(now)
             self._local = local_init(self._settings, (), self._config.team_size)
         table: Float = np.ones(self._config.team_size)
         if self._table is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
@@ -13,7 +13,7 @@ from swarmhold.hardware.faults import SIGNAL_KINDS
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
-from swarmhold.hardware.fleet.story import parse_fault, play
+from swarmhold.hardware.fleet.story import parse_fault, parse_join, play
 from swarmhold.hardware.runtime import OnnxPolicy
 
 
@@ -37,6 +37,8 @@ class FlyArgs:
     """New folder for recording, events and logs; default: flights/<time>."""
     fault: tuple[str, ...] = ()
     """Faults, each kind:robot@start[+duration], e.g. crash:2@8+5 freeze:1@10 spoof:0@4."""
+    join: tuple[str, ...] = ()
+    """Robots that are absent at the start, each robot or robot@time of joining, e.g. 3@10 5."""
     domain: int | None = None
     """ROS domain; default: a free one."""
     reweight: bool = True
@@ -55,17 +57,19 @@ def main(argv: list[str]) -> int:
     """Fly, break, record; leave no process behind."""
     args = _whole(parse(FlyArgs, argv, "swarmhold fly"))
     faults = [parse_fault(text) for text in args.fault]
+    joins = dict(parse_join(text) for text in args.join)
     if args.seconds <= 0:
         raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
-    config = fleet_config(args, folder, any(fault.kind not in SIGNAL_KINDS for fault in faults))
-    for fault in faults:
-        if fault.robot >= config.robots:
-            raise ConfigError(
-                f"fault names robot {fault.robot} of {config.robots}; they count from 0"
-            )
+    asked = any(fault.kind not in SIGNAL_KINDS for fault in faults)
+    config = replace(fleet_config(args, folder, asked), absent=tuple(joins))
+    for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
+        if robot >= config.robots:
+            raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
+    if len(joins) == config.robots:
+        raise ConfigError("all robots are absent; leave at least one out of --join")
     with stoppable():
         fleet = Fleet(config)
         warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
@@ -74,7 +78,7 @@ def main(argv: list[str]) -> int:
         note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
         try:
             with fleet:
-                play(fleet, args.seconds, faults, fleet.bundle.manifest.name)
+                play(fleet, args.seconds, faults, fleet.bundle.manifest.name, joins)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"all processes ended; what was recorded: {folder}") from None
     found = {"folder": str(folder), "recording": _mcap(folder), "domain": fleet.domain}

@@ -19,6 +19,7 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
+from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
@@ -28,21 +29,6 @@ START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 24  # processes of one host that discover each other reliably, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
-
-# Quick discovery: initial announcements at 0.1 s, short leases.
-_PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
-<profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
-  <participant profile_name="swarmhold" is_default_profile="true">
-    <rtps><builtin><discovery_config>
-      <leaseDuration><sec>3</sec></leaseDuration>
-      <leaseAnnouncement><sec>0</sec><nanosec>500000000</nanosec></leaseAnnouncement>
-      <initialAnnouncements>
-        <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
-      </initialAnnouncements>
-    </discovery_config></builtin></rtps>
-  </participant>
-</profiles>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +48,7 @@ class FleetConfig:
         standbys: warm supervisors that take over when the one before them falls silent.
         record: whether to record.
         allow_faults: whether nodes obey fault commands.
+        absent: robots that are not started; they may join later.
         each: what every robot has of its own, in roster order; none: what is said above.
     """
 
@@ -77,6 +64,7 @@ class FleetConfig:
     standbys: int = 0
     record: bool = True
     allow_faults: bool = False
+    absent: tuple[int, ...] = ()
     each: tuple[Options, ...] = ()
 
     def options_of(self, robot: int) -> Options:
@@ -137,24 +125,7 @@ class Fleet:
         self._world_started = threading.Event()
         self._closing = False
         self._events = (config.folder / "events.jsonl").open("a")
-        self._env = self._environment()
-
-    def _environment(self) -> dict[str, str]:
-        profile = self.config.folder / "discovery.xml"
-        profile.write_text(_PROFILE)
-        env = dict(os.environ)
-        env.update(
-            ROS_DOMAIN_ID=str(self.domain),
-            ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-            FASTDDS_BUILTIN_TRANSPORTS="UDPv4",
-            FASTRTPS_DEFAULT_PROFILES_FILE=str(profile.resolve()),
-            ROS_LOG_DIR=str((self.config.folder / "logs").resolve()),
-            OMP_NUM_THREADS="1",
-            OPENBLAS_NUM_THREADS="1",
-            PYTHONUNBUFFERED="1",
-        )
-        env.pop("ROS_LOCALHOST_ONLY", None)
-        return env
+        self._env = environment(config.folder, self.domain)
 
     def __enter__(self) -> Fleet:
         try:
@@ -182,7 +153,8 @@ class Fleet:
         if config.allow_faults:
             self._spawn("fault_node", {})
         for robot in range(config.robots):
-            self._spawn_robot(robot)
+            if robot not in config.absent:
+                self._spawn_robot(robot)
         self._spawn(
             "world",
             {
@@ -196,6 +168,8 @@ class Fleet:
         self._await_quorum()
         self.started_at = time.time()
         self.log("started")
+        for robot in config.absent:
+            self.log("fault", t=self.started_at, kind="absent", robot=robot)
 
     def _about(self) -> dict[str, Any]:
         config, manifest = self.config, self.bundle.manifest
@@ -212,6 +186,7 @@ class Fleet:
             "entities": config.entities,
             "supervisor": config.supervisor,
             "standbys": config.standbys,
+            "absent": config.absent,
         }
 
     def _spawn(
@@ -322,9 +297,10 @@ class Fleet:
         return sent
 
     def respawn(self, robot: int) -> float:
-        """Start a killed policy node again; returns the time, s."""
-        old = self.children[f"robot_{robot}"]
-        old.end(time.monotonic() + TERM_S)
+        """Start a policy node that was killed, or was absent so far; returns the time, s."""
+        old = self.children.get(f"robot_{robot}")
+        if old is not None:
+            old.end(time.monotonic() + TERM_S)
         self.log("fault", kind="respawn", robot=robot)
         self._spawn_robot(robot)
         return time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,6 +52,24 @@ def parse_fault(text: str) -> FaultSpec:
     return fault
 
 
+def parse_join(text: str) -> tuple[int, float]:
+    """`robot` or `robot@time`: who is absent, and when it joins (s; infinity for never).
+
+    Raises:
+        ConfigError: the text does not fit.
+    """
+    try:
+        robot, _, at = text.partition("@")
+        found = int(robot), float(at) if at else float("inf")
+    except ValueError as error:
+        raise ConfigError(
+            f"join {text!r} is not of the form robot or robot@time, e.g. 3@10"
+        ) from error
+    if found[0] < 0 or not found[1] >= 0.0:
+        raise ConfigError(f"join {text!r}: robots count from 0, times are not before the start")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Cue:
     """One thing to do at one time.
@@ -67,9 +85,13 @@ class Cue:
     act: Callable[[Fleet], object]
 
 
-def cues(faults: Sequence[FaultSpec]) -> list[Cue]:
-    """What to do when; a fault with a duration is also undone."""
-    out: list[Cue] = []
+def cues(faults: Sequence[FaultSpec], joins: Mapping[int, float] | None = None) -> list[Cue]:
+    """What to do when; a fault with a duration is also undone, and robots join (s) by index."""
+    out = [
+        Cue(at, f"robot {robot} joins", partial(Fleet.respawn, robot=robot))
+        for robot, at in (joins or {}).items()
+        if at < float("inf")
+    ]
     for fault in faults:
         robot = fault.robot
         inject = partial(Fleet.inject, fault=fault)
@@ -85,7 +107,13 @@ def cues(faults: Sequence[FaultSpec]) -> list[Cue]:
     return sorted(out, key=lambda cue: cue.at)
 
 
-def play(fleet: Fleet, seconds: float, faults: Sequence[FaultSpec], title: str) -> None:
+def play(
+    fleet: Fleet,
+    seconds: float,
+    faults: Sequence[FaultSpec],
+    title: str,
+    joins: Mapping[int, float] | None = None,
+) -> None:
     """Let a started fleet fly, and break it on cue.
 
     Args:
@@ -93,11 +121,12 @@ def play(fleet: Fleet, seconds: float, faults: Sequence[FaultSpec], title: str) 
         seconds: length of the flight.
         faults: times count from now.
         title: heads the live view.
+        joins: when (s) absent robots are started, by index.
 
     Raises:
         NotReadyError: a node ended that nobody had broken.
     """
-    todo = cues(faults)
+    todo = cues(faults, joins)
     done: list[str] = []
     dead: set[int] = set()
     started = time.monotonic()

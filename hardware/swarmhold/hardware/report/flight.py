@@ -21,7 +21,7 @@ class Fault:
     """One fault as it was done: ground truth.
 
     Attributes:
-        kind: "crash", "freeze", or a kind of `hardware.faults`.
+        kind: "absent", or a kind of `hardware.faults`.
         robot: roster index.
         start: s since the start of the flight.
         end: s; `FOREVER` if it never ended.
@@ -131,7 +131,8 @@ def read_flight(folder: Path) -> Flight:
     rows = _Rows(int(info["robots"]), started)
     for topic, stamp, message in _messages(folder / "mcap", recording):
         rows.add(topic, stamp, message)
-    if not rows.truth_t or not all(rows.status_t):
+    silent = {robot for robot, times in enumerate(rows.status_t) if not times}
+    if not rows.truth_t or silent - set(info.get("absent", ())):
         raise ConfigError(f"{recording}: some robot left no status; the recording is incomplete")
     return Flight(
         folder=folder,
@@ -176,16 +177,16 @@ def _recording(folder: Path) -> Path:
 
 
 def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
-    """Faults with their ends: a thaw ends a freeze, a respawn ends a crash."""
+    """Faults with their ends: a thaw ends a freeze, a respawn ends a crash or an absence."""
     out: list[Fault] = []
     for line in lines:
         if line["event"] != "fault":
             continue
         at, robot = line["t"] - started, line["robot"]
         if line["kind"] in ("thaw", "respawn"):
-            wanted = "freeze" if line["kind"] == "thaw" else "crash"
+            wanted = ("freeze",) if line["kind"] == "thaw" else ("crash", "absent")
             for index, fault in enumerate(out):
-                if fault.robot == robot and fault.kind == wanted and fault.end == FOREVER:
+                if fault.robot == robot and fault.kind in wanted and fault.end == FOREVER:
                     out[index] = Fault(fault.kind, robot, fault.start, at)
         elif robot >= 0:
             length = float(line.get("duration_s", FOREVER))
@@ -265,8 +266,10 @@ class _Rows:
         """Status messages as arrays."""
         out = []
         for times, rows in zip(self.status_t, self._status, strict=True):
+            none = np.zeros(0)  # of a robot that was never there
             columns = [np.array(column, float) for column in zip(*rows, strict=True)]
-            weights, attention, source, period, inference, missed = columns
+            empty = [np.zeros((0, self._n)), np.zeros((0, self._n)), *[none] * 4]
+            weights, attention, source, period, inference, missed = columns or empty
             out.append(
                 RobotLog(
                     np.array(times),

@@ -82,7 +82,7 @@ def false_alarms(flight: Flight) -> tuple[int, float]:
             if other == robot:
                 continue
             low = (log.weights[:, other] < KNOWN) & clean[:, other] & clean[:, robot]
-            alarms += int((low[1:] & ~low[:-1]).sum()) + int(low[0])
+            alarms += int((low[1:] & ~low[:-1]).sum() + low[:1].sum())
     return alarms, seconds / 3600.0
 
 
@@ -127,7 +127,7 @@ def loop_figures(flights: list[Flight]) -> dict[str, Any]:
             clean = _clean(flight, log.t)[:, robot]
             periods.append(log.period[clean & (log.period > 0)])
             inference.append(log.inference[clean & (log.inference > 0)])
-            steps = np.maximum(np.diff(log.missed, prepend=log.missed[0]), 0.0)
+            steps = np.maximum(np.diff(log.missed, prepend=log.missed[:1]), 0.0)
             missed += float(steps[clean].sum())
             ticks += int(clean.sum())
     return {
@@ -165,6 +165,8 @@ def seen_weight(flight: Flight, times: Float) -> Float:
     clean = _clean(flight, times)
     total, count = np.zeros((len(times), flight.n)), np.zeros((len(times), flight.n))
     for robot, log in enumerate(flight.robots):
+        if not len(log.t):
+            continue  # it was never there
         index = np.clip(np.searchsorted(log.t, times, side="right") - 1, 0, len(log.t) - 1)
         alive = clean[:, robot] & (np.abs(times - log.t[index]) < 1.0)
         counts = np.repeat(alive[:, None], flight.n, axis=1)

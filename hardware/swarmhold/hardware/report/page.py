@@ -24,6 +24,7 @@ from swarmhold.hardware.types import Float
 
 SAMPLE_S = 0.1  # of the trajectories on the page
 LABELS = {
+    "absent": "absent",
     "crash": "killed",
     "freeze": "stopped",
     "spoof": "lies",

@@ -94,6 +94,7 @@ class SupervisorNode(Node):
             self._assembled = bool(present) or now - self._born > ASSEMBLE_S
             if not self._assembled:
                 return  # robots rely on themselves until there is a team to judge
+            self._beliefs.expect(now)
         self._take_office(now)
         self._state, verdict = supervisor_step(
             self._settings,

@@ -31,6 +31,7 @@ from swarmhold_nodes.runtime import (
 )
 
 COMMAND_S = 0.25  # older set-points are not followed
+WAIT_S = 5.0  # after the first command, for those of the others
 CATCH_UP_S = 0.2  # after a longer stall the world skips time instead of racing
 SAY_EVERY = 10  # ticks between two status lines
 
@@ -63,7 +64,7 @@ class WorldNode(Node):
         self._setpoint = np.zeros((self._n, 2))
         self._commanded_at = np.full(self._n, -np.inf)
         self._advanced_at = time.monotonic()
-        self._started = False
+        self._started, self._first_at = False, 0.0
         self._ticks = 0
         self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
         self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
@@ -102,7 +103,7 @@ class WorldNode(Node):
         now = time.monotonic()
         idle = now - self._commanded_at > COMMAND_S
         if not self._started:
-            self._started = not np.isinf(self._commanded_at).any()
+            self._started = self._is_complete(now)
             self._advanced_at = now
             if self._started:
                 say("started")
@@ -127,6 +128,17 @@ class WorldNode(Node):
                 error=round(error, 4),
                 positions=np.round(self._world.position[:, :2], 3).tolist(),
             )
+
+    def _is_complete(self, now: float) -> bool:
+        """Every robot has sent a command, or the wait for it is over."""
+        silent = np.flatnonzero(np.isinf(self._commanded_at))
+        if len(silent) == self._n:
+            return False
+        self._first_at = self._first_at or now
+        late = now - self._first_at > WAIT_S
+        if late and len(silent):
+            say("warning", text=f"the world starts without robots {', '.join(map(str, silent))}")
+        return late or not len(silent)
 
     def _tell(self) -> None:
         """What is to be done, where it is news."""
