@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
@@ -20,6 +21,7 @@ from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import detections, false_alarms
+from swarmhold.hardware.report.replay import replay
 from swarmhold.hardware.signing import load_private, new_key, sign_bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -120,6 +122,18 @@ def test_the_policy_gives_masked_robots_exactly_nothing(flight):
         masked[:3] = False
         shares = log.attention[masked & np.isfinite(log.attention)]
         assert (shares == 0.0).all()
+
+
+def test_a_replay_is_the_same_every_time_and_near_to_the_flight(flight, coverage_bundle):
+    bundle = open_bundle(json.loads((flight[0] / "events.jsonl").open().readline())["bundle"])
+    first, again = (replay(flight[0], bundle) for _ in range(2))
+    assert first.digest == again.digest
+    figures = first.figures()
+    assert figures["ticks"] > 1000 and figures["tables"] > 100
+    assert figures["weights_the_same"] > 0.9 and figures["states_the_same"] > 0.9
+    assert figures["action_difference"] < 0.05
+    shadow = replay(flight[0], open_bundle(coverage_bundle)).figures()
+    assert shadow["digest"] != first.digest and shadow["action_difference"] > 0.2
 
 
 def test_no_process_is_left(flight):

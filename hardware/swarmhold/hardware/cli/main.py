@@ -27,6 +27,7 @@ SUMMARY = {
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
     "faults": "what the health chain makes of every kind of fault",
+    "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "report": "flight recordings to one HTML page",
 }
 EXTRA_OF = {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swarmhold.hardware.errors import ConfigError, MissingExtraError
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.report.recording import events_of, messages_of, recording_of
 from swarmhold.hardware.types import Bool, Float, Int
 
 FOREVER = 1e9  # s
@@ -121,15 +120,15 @@ def read_flight(folder: Path) -> Flight:
         ConfigError: the folder is no flight, or its recording is missing or damaged.
         MissingExtraError: rosbags is not installed.
     """
-    lines = _events(folder)
+    lines = events_of(folder)
     info = next((line for line in lines if line["event"] == "flight"), None)
     started = next((line["t"] for line in lines if line["event"] == "started"), None)
     if info is None or started is None:
         raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
     ended = max(line["t"] for line in lines)
-    recording = _recording(folder)
+    recording = recording_of(folder)
     rows = _Rows(int(info["robots"]), started)
-    for topic, stamp, message in _messages(folder / "mcap", recording):
+    for topic, stamp, message in messages_of(folder):
         rows.add(topic, stamp, message)
     silent = {robot for robot, times in enumerate(rows.status_t) if not times}
     if not rows.truth_t or silent - set(info.get("absent", ())):
@@ -154,28 +153,6 @@ def read_flight(folder: Path) -> Flight:
     )
 
 
-def _events(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
-    if not path.is_file():
-        raise ConfigError(
-            f"{folder} is no flight folder (no events.jsonl); give one that fly wrote"
-        )
-    out = []
-    for line in path.read_text().splitlines():
-        try:
-            out.append(json.loads(line))
-        except ValueError:
-            continue  # the last line of a flight that was cut off
-    return out
-
-
-def _recording(folder: Path) -> Path:
-    files = sorted((folder / "mcap").glob("*.mcap"))
-    if not files:
-        raise ConfigError(f"{folder} holds no recording (mcap/*.mcap); fly with --record")
-    return files[0]
-
-
 def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
     """Faults with their ends: a thaw ends a freeze, a respawn ends a crash or an absence."""
     out: list[Fault] = []
@@ -192,25 +169,6 @@ def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
             length = float(line.get("duration_s", FOREVER))
             out.append(Fault(line["kind"], robot, at, at + length if length < 1e5 else FOREVER))
     return out
-
-
-def _messages(bag: Path, recording: Path) -> Iterator[tuple[str, float, Any]]:
-    """Topic, receive time (s, wall clock) and message, in order."""
-    try:
-        from rosbags.highlevel import AnyReader
-    except ImportError as error:
-        raise MissingExtraError(
-            "rosbags is not installed; pip install 'swarmhold[record]'"
-        ) from error
-    try:
-        with AnyReader([bag]) as reader:
-            for connection, stamp, raw in reader.messages():
-                yield connection.topic, stamp * 1e-9, reader.deserialize(raw, connection.msgtype)
-    except Exception as error:  # rosbags and the decoders raise many kinds for damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ConfigError(
-            f"{recording} is damaged or cut off ({reason}); the recorder was not ended cleanly"
-        ) from error
 
 
 class _Rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -26,11 +25,6 @@ def stamp_of(seconds: float) -> Time:
     return Time(sec=whole, nanosec=min(int((seconds - whole) * 1e9), 999_999_999))
 
 
-def seconds_of(stamp: Time) -> float:
-    """Seconds from a time message."""
-    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
-
-
 def floats(values: Iterable[float]) -> array[float]:
     """Single-precision array, as messages take it without a copy per value."""
     return array("f", values)
@@ -43,10 +37,6 @@ def doubles(values: Iterable[float]) -> array[float]:
 
 def _bytes(values: Iterable[int]) -> array[int]:
     return array("B", values)
-
-
-def _triple(values: Any) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
 
 
 def state_to_ros(state: RobotState) -> ros.RobotState:
@@ -64,26 +54,6 @@ def state_to_ros(state: RobotState) -> ros.RobotState:
     return out
 
 
-def state_from_ros(msg: ros.RobotState) -> RobotState:
-    """State message."""
-    return RobotState(
-        robot=msg.robot,
-        recipient=msg.recipient,
-        boot_id=msg.boot_id,
-        seq=msg.seq,
-        control_seq=msg.control_seq,
-        stamp=seconds_of(msg.header.stamp),
-        position=_triple(msg.position),
-        velocity=_triple(msg.velocity),
-        yaw=msg.yaw,
-        yaw_rate=msg.yaw_rate,
-        battery=msg.battery,
-        mode=msg.mode,
-        bundle=msg.bundle,
-        accusations=np.asarray(msg.accusations, "<u2").tobytes(),
-    )
-
-
 def frame_to_ros(frame: SensorFrame) -> ros.SensorFrame:
     """Sensor frame."""
     out = ros.SensorFrame()
@@ -96,25 +66,6 @@ def frame_to_ros(frame: SensorFrame) -> ros.SensorFrame:
     out.sightings = floats(value for point in frame.sightings for value in point)
     out.bodies = floats(value for point in frame.bodies for value in point)
     return out
-
-
-def frame_from_ros(msg: ros.SensorFrame) -> SensorFrame:
-    """Sensor frame."""
-    return SensorFrame(
-        stamp=seconds_of(msg.header.stamp),
-        position=_triple(msg.position),
-        velocity=_triple(msg.velocity),
-        yaw=msg.yaw,
-        yaw_rate=msg.yaw_rate,
-        battery=msg.battery,
-        sighted=tuple(msg.sighted),
-        sightings=_triples(msg.sightings),
-        bodies=_triples(msg.bodies),
-    )
-
-
-def _triples(values: Any) -> tuple[tuple[float, float, float], ...]:
-    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values) - 2, 3))
 
 
 def status_to_ros(status: PolicyStatus) -> ros.PolicyStatus:
@@ -140,20 +91,6 @@ def table_to_ros(table: HealthTable) -> ros.HealthTable:
     return out
 
 
-def table_from_ros(msg: ros.HealthTable) -> HealthTable:
-    """Health table."""
-    return HealthTable(
-        stamp=seconds_of(msg.header.stamp),
-        term=msg.term,
-        seq=msg.seq,
-        issuer=msg.issuer,
-        lease_s=msg.lease_s,
-        weights=tuple(msg.weights),
-        states=tuple(msg.states),
-        reasons=tuple(msg.reasons),
-    )
-
-
 def task_to_ros(task: Task, scenario: str) -> ros.Task:
     """Task."""
     out = ros.Task()
@@ -166,14 +103,6 @@ def task_to_ros(task: Task, scenario: str) -> ros.Task:
     return out
 
 
-def task_from_ros(msg: ros.Task) -> Task:
-    """Task."""
-    return Task(
-        *(_triples(msg.landmarks), _triple(msg.home), float(msg.half_width)),
-        *(tuple(msg.owners), _triples(msg.posts)),
-    )
-
-
 def fault_to_ros(fault: FaultSpec) -> ros.FaultCommand:
     """Fault command."""
     out = ros.FaultCommand()
@@ -181,10 +110,3 @@ def fault_to_ros(fault: FaultSpec) -> ros.FaultCommand:
     out.duration_s = min(float(fault.duration_s), 1e6)
     out.severity = float(fault.severity)
     return out
-
-
-def fault_from_ros(msg: ros.FaultCommand) -> FaultSpec:
-    """Fault command; raises `ConfigError` if it makes no sense."""
-    return FaultSpec(
-        msg.kind, msg.robot, duration_s=msg.duration_s, severity=msg.severity, seed=msg.seed
-    )

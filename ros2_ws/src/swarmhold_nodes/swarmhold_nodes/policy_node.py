@@ -25,6 +25,7 @@ from swarmhold_msgs.msg import (
     Task,
 )
 
+from swarmhold.hardware import wire
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
@@ -141,7 +142,7 @@ class PolicyNode(LifecycleNode):
 
     def _on_task(self, msg: Task) -> None:
         assert self._policy is not None
-        task = codec.task_from_ros(msg)
+        task = wire.read_task(msg)
         if self._controller is not None:
             self._controller.on_task(task)
             return
@@ -161,7 +162,7 @@ class PolicyNode(LifecycleNode):
     def _on_state(self, msg: RobotState) -> None:
         now = time.monotonic()
         if self._controller is not None and self._hears(msg.robot, now):
-            self._controller.on_state(codec.state_from_ros(msg), now)
+            self._controller.on_state(wire.read_state(msg), now)
 
     def _hears(self, sender: int | None, now: float) -> bool:
         return self._injector is None or self._injector.hears(sender, now)
@@ -180,7 +181,7 @@ class PolicyNode(LifecycleNode):
     def _on_table(self, msg: HealthTable) -> None:
         now = time.monotonic()
         if self._controller is not None and self._hears(None, now):
-            self._controller.on_table(codec.table_from_ros(msg), now)
+            self._controller.on_table(wire.read_table(msg), now)
 
     def _on_estop(self, msg: Bool) -> None:
         if msg.data and self._controller is not None:
@@ -190,7 +191,7 @@ class PolicyNode(LifecycleNode):
         if self._injector is None:
             return
         try:
-            if self._injector.add(codec.fault_from_ros(msg), time.monotonic()):
+            if self._injector.add(wire.read_fault(msg), time.monotonic()):
                 say("fault", robot=self._robot, kind=msg.kind, duration_s=msg.duration_s)
         except SwarmholdError as error:
             say("warning", text=str(error))
@@ -201,7 +202,7 @@ class PolicyNode(LifecycleNode):
             return
         now = time.monotonic()
         self._frame_at = now
-        frame = codec.frame_from_ros(msg)
+        frame = wire.read_frame(msg)
         tick = self._controller.tick(self._injector.sense(frame, now), now)
         tick, states = self._injector.apply(tick, frame, now)
         if self._has_quorum(now):

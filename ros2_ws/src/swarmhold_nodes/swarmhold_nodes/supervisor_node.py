@@ -11,6 +11,7 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import HealthTable, RobotState, Task
 
+from swarmhold.hardware import wire
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.fleet_watch import FleetWatch
@@ -72,14 +73,14 @@ class SupervisorNode(Node):
 
     def _on_state(self, msg: RobotState) -> None:
         if msg.recipient in (EVERYBODY, SUPERVISOR):
-            self._beliefs.hear(codec.state_from_ros(msg), time.monotonic())
+            self._beliefs.hear(wire.read_state(msg), time.monotonic())
 
     def _on_table(self, msg: HealthTable) -> None:
-        table = codec.table_from_ros(msg)
+        table = wire.read_table(msg)
         self._post = hear(self._office, self._post, table, time.monotonic())
 
     def _on_task(self, msg: Task) -> None:
-        task = codec.task_from_ros(msg)
+        task = wire.read_task(msg)
         if self._watch is None:
             self._watch = FleetWatch(self._policy, task, self._n)
         self._watch.on_task(task)

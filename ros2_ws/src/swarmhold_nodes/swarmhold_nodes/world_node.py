@@ -16,6 +16,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 
+from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.spec import policy_spec
@@ -88,7 +89,7 @@ class WorldNode(Node):
 
     def _on_fault(self, msg: FaultCommand) -> None:
         try:
-            if self._world.inject(codec.fault_from_ros(msg)) is Injected.APPLIED:
+            if self._world.inject(wire.read_fault(msg)) is Injected.APPLIED:
                 say("fault", robot=msg.robot, kind=msg.kind, duration_s=msg.duration_s)
         except SwarmholdError as error:
             say("warning", text=str(error))

@@ -1,0 +1,67 @@
+"""What a flight folder holds: events as JSON lines, and the recording."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from swarmhold.hardware.errors import ConfigError, MissingExtraError
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    """The ground truth that the launcher wrote.
+
+    Raises:
+        ConfigError: the folder is no flight.
+    """
+    path = folder / "events.jsonl"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} is no flight folder (no events.jsonl); give one that fly wrote"
+        )
+    out = []
+    for line in path.read_text().splitlines():
+        try:
+            out.append(json.loads(line))
+        except ValueError:
+            continue  # the last line of a flight that was cut off
+    return out
+
+
+def recording_of(folder: Path) -> Path:
+    """The MCAP file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    files = sorted((folder / "mcap").glob("*.mcap"))
+    if not files:
+        raise ConfigError(f"{folder} holds no recording (mcap/*.mcap); fly with --record")
+    return files[0]
+
+
+def messages_of(folder: Path) -> Iterator[tuple[str, float, Any]]:
+    """Topic, receive time (s, wall clock) and message, in the order of their receipt.
+
+    Raises:
+        ConfigError: the recording is missing or damaged.
+        MissingExtraError: rosbags is not installed.
+    """
+    recording = recording_of(folder)
+    try:
+        from rosbags.highlevel import AnyReader
+    except ImportError as error:
+        raise MissingExtraError(
+            "rosbags is not installed; pip install 'swarmhold[record]'"
+        ) from error
+    try:
+        with AnyReader([recording.parent]) as reader:
+            for connection, stamp, raw in reader.messages():
+                yield connection.topic, stamp * 1e-9, reader.deserialize(raw, connection.msgtype)
+    except Exception as error:  # rosbags and the decoders raise many kinds for damaged files
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ConfigError(
+            f"{recording} is damaged or cut off ({reason}); the recorder was not ended cleanly"
+        ) from error
