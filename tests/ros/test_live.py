@@ -21,6 +21,7 @@ from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import detections, false_alarms
+from swarmhold.hardware.report.recording import messages_of
 from swarmhold.hardware.report.replay import replay
 from swarmhold.hardware.signing import load_private, new_key, sign_bundle
 
@@ -125,7 +126,7 @@ def test_the_policy_gives_masked_robots_exactly_nothing(flight):
 
 
 def test_a_replay_is_the_same_every_time_and_near_to_the_flight(flight, coverage_bundle):
-    bundle = open_bundle(json.loads((flight[0] / "events.jsonl").open().readline())["bundle"])
+    bundle = open_bundle(read_flight(flight[0]).info["bundle"])
     first, again = (replay(flight[0], bundle) for _ in range(2))
     assert first.digest == again.digest
     figures = first.figures()
@@ -134,6 +135,23 @@ def test_a_replay_is_the_same_every_time_and_near_to_the_flight(flight, coverage
     assert figures["action_difference"] < 0.05
     shadow = replay(flight[0], open_bundle(coverage_bundle)).figures()
     assert shadow["digest"] != first.digest and shadow["action_difference"] > 0.2
+
+
+def test_every_node_says_how_its_loop_runs(flight):
+    said = {}
+    for topic, _, message in messages_of(flight[0]):
+        if topic == "/diagnostics":
+            for status in message.status:
+                said.setdefault(status.name, []).append(status)
+    robots = {f"robot_{robot}/policy: loop" for robot in range(5)}
+    assert set(said) == {*robots, "supervisor: loop", "world: loop"}
+    for name, statuses in said.items():
+        values = [{pair.key: pair.value for pair in status.values} for status in statuses]
+        rates = [float(each["rate_hz"]) for each in values[2:]]
+        assert 15.0 < np.median(rates) < 25.0, name
+        assert {status.level for status in statuses} <= {0, 1, 2}
+    last = {pair.key: pair.value for pair in said["robot_0/policy: loop"][-1].values}
+    assert last["mode"] == "ACTIVE" and last["weights_from"] in ("LOCAL", "FADING")
 
 
 def test_no_process_is_left(flight):

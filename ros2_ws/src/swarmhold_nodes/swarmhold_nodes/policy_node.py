@@ -31,10 +31,13 @@ from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import Command, Mode
+from swarmhold.hardware.messages import PolicyStatus as PolicyReport
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
 from swarmhold.hardware.signing import pinned
+from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
+from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -79,6 +82,7 @@ class PolicyNode(LifecycleNode):
         self._born = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
         self._twin_watch: Subscription | None = None
+        self._status: PolicyReport | None = None
         if self._value("autostart"):
             self._start()
 
@@ -124,6 +128,8 @@ class PolicyNode(LifecycleNode):
                     RobotState, f"/robot_{other}/state", self._on_state, STATE_QOS
                 )
         self.create_timer(WATCH_S, self._watch)
+        period = 1.0 / self._policy.bundle.spec.loop_hz
+        self._diagnostics = Diagnostics(self, f"robot_{self._robot}", period, self._facts)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -212,6 +218,22 @@ class PolicyNode(LifecycleNode):
         status = codec.status_to_ros(tick.status)
         status.header.stamp = codec.stamp_of(time.time())
         self._status_pub.publish(status)
+        self._status = tick.status
+        self._diagnostics.tick()
+
+    def _facts(self) -> dict[str, object]:
+        """For `/diagnostics`."""
+        status = self._status
+        if status is None:
+            return {"stage": self._stage.name}
+        return {
+            "stage": self._stage.name,
+            "mode": Mode(status.mode).name,
+            "missed": status.missed,
+            "limited": status.limited,
+            "weights_from": WeightSource(status.source).name,
+            "teammates_in": sum(weight > 0.0 for weight in status.weights) - 1,
+        }
 
     def _has_quorum(self, now: float) -> bool:
         """No motion before the whole team was heard, or the wait for it is over."""

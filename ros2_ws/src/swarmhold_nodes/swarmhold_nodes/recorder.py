@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
@@ -107,6 +108,7 @@ def topics(team_size: int) -> list[tuple[str, Any, Any]]:
         ("/swarm/task", Task, LATCHED_QOS),
         ("/swarm/faults", FaultCommand, RELIABLE_QOS),
         ("/swarm/truth", Truth, STREAM_QOS),
+        ("/diagnostics", DiagnosticArray, RELIABLE_QOS),
     ]
     for robot in range(team_size):
         space = f"/robot_{robot}"

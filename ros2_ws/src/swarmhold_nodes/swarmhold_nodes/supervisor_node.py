@@ -23,6 +23,7 @@ from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
 from swarmhold_nodes import codec
+from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     STATE_QOS,
@@ -68,7 +69,9 @@ class SupervisorNode(Node):
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(self._n):
             self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
-        self.create_timer(1.0 / bundle.spec.loop_hz, self._tick)
+        period = 1.0 / bundle.spec.loop_hz
+        self._diagnostics = Diagnostics(self, self.get_name(), period, self._facts)
+        self.create_timer(period, self._tick)
         say("ready")
 
     def _on_state(self, msg: RobotState) -> None:
@@ -88,8 +91,15 @@ class SupervisorNode(Node):
     def _on_estop(self, msg: Bool) -> None:
         self._estopped |= bool(msg.data)
 
+    def _facts(self) -> dict[str, object]:
+        """For `/diagnostics`."""
+        states = [HealthState(int(state)).name for state in self._last]
+        counts = {f"robots_{name.lower()}": states.count(name) for name in dict.fromkeys(states)}
+        return {"speaks": self._post.speaks, "term": self._post.term, **counts}
+
     def _tick(self) -> None:
         now = time.monotonic()
+        self._diagnostics.tick()
         if not self._assembled:
             present = (self._beliefs.age(now) <= self._settings.monitor.silent_s).all()
             self._assembled = bool(present) or now - self._born > ASSEMBLE_S

@@ -22,6 +22,7 @@ from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
+from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -84,6 +85,7 @@ class WorldNode(Node):
         self._tell()
         if self.get_parameter("allow_faults").value:
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._diagnostics = Diagnostics(self, "world", self._period, self._facts)
         self.create_timer(self._period, self._tick)
         say("ready")
 
@@ -100,8 +102,13 @@ class WorldNode(Node):
         self._setpoint[robot] = twist.linear.x, second
         self._commanded_at[robot] = time.monotonic()
 
+    def _facts(self) -> dict[str, object]:
+        """For `/diagnostics`."""
+        return {"started": self._started}
+
     def _tick(self) -> None:
         now = time.monotonic()
+        self._diagnostics.tick()
         idle = now - self._commanded_at > COMMAND_S
         if not self._started:
             self._started = self._is_complete(now)
