@@ -16,6 +16,7 @@ import pytest
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.cycles import cycles, figures
 from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.health import HealthState
@@ -341,3 +342,10 @@ def test_who_is_absent_is_missed_and_may_join_later(tmp_path, rendezvous_bundle)
     page = tmp_path / "page.html"
     made = subprocess.run([SWARMHOLD, "report", str(flown), "--out", str(page)], timeout=60)
     assert made.returncode == 0 and "absent" in page.read_text()
+
+
+def test_starting_and_stopping_leaves_nothing_behind(tmp_path, rendezvous_bundle):
+    config = FleetConfig(rendezvous_bundle, 2, tmp_path / "f", record=False)
+    found = figures(cycles(config, 4))
+    assert found["processes_left"] == 0 and found["open_files_more"] == 0
+    assert found["threads_more"] <= 0 and found["memory_mb_per_cycle"] < 3.0

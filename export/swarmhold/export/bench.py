@@ -13,7 +13,7 @@ import tyro
 from swarmhold.hardware.bundle import HIDDEN, Bundle, open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.fleet import campaign
+from swarmhold.hardware.fleet import campaign, cycles
 
 TEAMS = (2, 5, 10, 20, 50)
 LIVE = ("detection", "soak")
@@ -40,7 +40,8 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
-  soak         false alarms, periods and memory of live robots over hours"""
+  soak         false alarms, periods and memory of live robots over hours
+  cycles       what a fleet leaves behind that is started and stopped again and again"""
 
 
 def main(argv: list[str]) -> int:
@@ -51,6 +52,8 @@ def main(argv: list[str]) -> int:
         return 0
     if name == "onnx":
         return _onnx(argv[1:])
+    if name == "cycles":
+        return cycles.main(argv[1:])
     if name in LIVE:
         return campaign.main(name, argv[1:])
     if name in ("sim", "ground"):
@@ -69,7 +72,7 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.bench import train
 
         return train(argv[1:])
-    known = ", ".join(("sim", "ground", "train", "learning", "detectors", "onnx", *LIVE))
+    known = ", ".join(("sim", "ground", "train", "learning", "detectors", "onnx", "cycles", *LIVE))
     raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 
