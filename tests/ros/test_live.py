@@ -344,6 +344,15 @@ def test_who_is_absent_is_missed_and_may_join_later(tmp_path, rendezvous_bundle)
     assert made.returncode == 0 and "absent" in page.read_text()
 
 
+def test_no_node_uses_shared_memory_which_the_killed_would_leave_behind(
+    tmp_path, rendezvous_bundle
+):
+    with Fleet(FleetConfig(rendezvous_bundle, 2, tmp_path / "f", record=False)) as fleet:
+        maps = {c.name: Path(f"/proc/{c.pid}/maps").read_text() for c in fleet.children.values()}
+    assert set(maps) == {"robot_0", "robot_1", "supervisor", "world"}
+    assert not [name for name, text in maps.items() if "/dev/shm/fast" in text]
+
+
 def test_starting_and_stopping_leaves_nothing_behind(tmp_path, rendezvous_bundle):
     config = FleetConfig(rendezvous_bundle, 2, tmp_path / "f", record=False)
     found = figures(cycles(config, 4))

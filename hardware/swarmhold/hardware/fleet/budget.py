@@ -92,14 +92,19 @@ def budget_of(fleet: FleetFile) -> Budget:
         ]
     cores = {
         host: (
-            robots.count(host) * (POLICY_CORES[0] + n * POLICY_CORES[1])
-            + fleet.supervisors.count(host) * (SUPERVISOR_CORES[0] + n * SUPERVISOR_CORES[1]),
+            cores_of(n, robots.count(host), fleet.supervisors.count(host)),
             ROOM * fleet.hosts[host].cores,
         )
         for host in fleet.hosts
     }
     air = sum(flow.bytes_per_s for flow in flows)
     return Budget(tuple(flows), air, ROOM * fleet.radio_bytes_per_s, cores)
+
+
+def cores_of(n: int, robots: int, supervisors: int) -> float:
+    """What so many policy nodes and supervisors of a team of n need."""
+    policy, supervisor = (a + n * b for a, b in (POLICY_CORES, SUPERVISOR_CORES))
+    return robots * policy + supervisors * supervisor
 
 
 class _Cdr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS
+from swarmhold.hardware.fleet.budget import cores_of
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
@@ -75,6 +77,11 @@ def main(argv: list[str]) -> int:
         warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
         if warning:
             note(f"warning: {warning}")
+        needed, there = cores_of(config.robots, config.robots, 1 + config.standbys), os.cpu_count()
+        if needed > (there or 1):
+            note(
+                f"warning: its nodes need about {needed:.1f} cores, of {there}; loops will be late"
+            )
         note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
         try:
             with fleet:

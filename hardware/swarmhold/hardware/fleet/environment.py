@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Quick discovery: initial announcements at 0.1 s, short leases.
+# Quick discovery: initial announcements at 0.1 s, short leases. Loopback and UDP alone, said here
+# and not by the LOCALHOST range: that one brings shared memory along, which killed processes leave
+# behind for ever, and finds no more than 32 participants.
 _PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
 <profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
+  <transport_descriptors>
+    <transport_descriptor>
+      <transport_id>loopback</transport_id>
+      <type>UDPv4</type>
+      <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
+    </transport_descriptor>
+  </transport_descriptors>
   <participant profile_name="swarmhold" is_default_profile="true">
-    <rtps><builtin><discovery_config>
-      <leaseDuration><sec>3</sec></leaseDuration>
-      <leaseAnnouncement><sec>0</sec><nanosec>500000000</nanosec></leaseAnnouncement>
-      <initialAnnouncements>
-        <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
-      </initialAnnouncements>
-    </discovery_config></builtin></rtps>
+    <rtps>
+      <userTransports><transport_id>loopback</transport_id></userTransports>
+      <useBuiltinTransports>false</useBuiltinTransports>
+      <builtin><discovery_config>
+        <leaseDuration><sec>3</sec></leaseDuration>
+        <leaseAnnouncement><sec>0</sec><nanosec>500000000</nanosec></leaseAnnouncement>
+        <initialAnnouncements>
+          <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
+        </initialAnnouncements>
+      </discovery_config></builtin>
+    </rtps>
   </participant>
 </profiles>
 """
@@ -33,8 +46,7 @@ def environment(folder: Path, domain: int) -> dict[str, str]:
     env = dict(os.environ)
     env.update(
         ROS_DOMAIN_ID=str(domain),
-        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-        FASTDDS_BUILTIN_TRANSPORTS="UDPv4",
+        ROS_AUTOMATIC_DISCOVERY_RANGE="SYSTEM_DEFAULT",
         FASTRTPS_DEFAULT_PROFILES_FILE=str(profile.resolve()),
         ROS_LOG_DIR=str((folder / "logs").resolve()),
         OMP_NUM_THREADS="1",

@@ -27,7 +27,7 @@ from swarmhold.hardware.signing import load_public
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
-LARGEST = 24  # processes of one host that discover each other reliably, world and all included
+LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
 
 
