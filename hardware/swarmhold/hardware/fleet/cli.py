@@ -79,9 +79,7 @@ def main(argv: list[str]) -> int:
             note(f"warning: {warning}")
         needed, there = cores_of(config.robots, config.robots, 1 + config.standbys), os.cpu_count()
         if needed > (there or 1):
-            note(
-                f"warning: its nodes need about {needed:.1f} cores, of {there}; loops will be late"
-            )
+            note(f"warning: nodes need about {needed:.1f} cores, of {there}; loops will be late")
         note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
         try:
             with fleet:
