@@ -178,6 +178,14 @@ def test_a_partition_leaves_each_side_to_itself():
     assert [s.recipient for s in sent] == [2]
 
 
+def test_names_that_are_not_in_the_roster_break_nothing():
+    injector = Injector(SPECS[0], 0, N, HALF)
+    for kind in ("drop", "partition", "link_loss"):
+        injector.add(FaultSpec(kind, 0), 0.0)
+        assert injector.hears(200, 0.1) in (True, False)
+        assert not injector.add(FaultSpec(kind, 200), 0.0)
+
+
 def test_a_dead_radio_is_deaf_too():
     injector = Injector(SPECS[0], 0, N, HALF)
     injector.add(FaultSpec("link_loss", 0, duration_s=1.0), 0.0)

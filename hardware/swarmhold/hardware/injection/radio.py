@@ -85,7 +85,8 @@ class Radio:
         """
         if "link_loss" in acting or ("partition" in acting and sender not in cut):
             return False
-        return not ("drop" in acting and self._in[sender].loses(acting["drop"], now))
+        link = self._in.get(sender)  # none to who is not in the roster
+        return link is None or not ("drop" in acting and link.loses(acting["drop"], now))
 
     def send(self, state: RobotState, acting: Kinds, cut: set[int], now: float) -> list[RobotState]:
         """What goes out at `now` instead of one state for everybody."""
