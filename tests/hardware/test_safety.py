@@ -14,11 +14,13 @@ HALF = {"epuck": 1.0, "crazyflie": 4.0, "gritsbot": 1.6}
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
-def guard(robot, action, position=(0, 0, 0), yaw=0.0, bodies=(), age=0.0):
+def guard(robot, action, position=(0, 0, 0), yaw=0.0, bodies=(), age=0.0, velocity=(0, 0, 0)):
     config = safety_config(policy_spec(robot), HALF[robot])
     near = np.array(bodies, float).reshape(-1, 3)
     place = np.array(position, float)
-    return safe_setpoint(config, robot, np.array(action), place, yaw, HOME, near, age)
+    return safe_setpoint(
+        config, robot, np.array(action), place, np.array(velocity, float), yaw, HOME, near, age
+    )
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
@@ -63,7 +65,7 @@ def test_a_body_ahead_stops_and_a_body_behind_does_not():
 def test_quadrotors_slide_past_what_is_beside_them():
     out, why = guard("crazyflie", (0.8, 0.5), bodies=[(0.0, 0.3, 0.0)])
     assert why & Limit.SEPARATION
-    assert out[1] <= 0.1 and out[0] == pytest.approx(0.8)
+    assert out[1] <= 0.15 and out[0] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("robot", ROBOTS)

@@ -25,7 +25,7 @@ from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import BODY_SLOTS, scene_of
+from swarmhold.hardware.surroundings import BODY_SLOTS, as_bodies, scene_of
 from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
 from swarmhold.hardware.types import (
     Float,
@@ -293,14 +293,17 @@ class RobotController:
             return np.zeros(self._spec.action_size), 0
         if not np.isfinite(self._decided_at):
             return np.zeros(self._spec.action_size), int(Limit.AGE)
+        place = np.asarray(frame.position, float)
+        posts = as_bodies(self._scene.posts[0], place, frame.yaw, self._spec.radius_m)
         return safe_setpoint(
             self._safety,
             self._spec.robot,
             self._action,
-            np.asarray(frame.position, float),
+            place,
+            np.asarray(frame.velocity, float),
             frame.yaw,
             self._scene.home,
-            np.asarray(frame.bodies, float).reshape(-1, 3),
+            np.concatenate([np.asarray(frame.bodies, float).reshape(-1, 3), posts]),
             now - self._decided_at,
         )
 

@@ -10,7 +10,7 @@ from swarmhold.hardware.normality import Watch
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.safety import safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import scene_of
+from swarmhold.hardware.surroundings import as_bodies, scene_of
 from swarmhold.hardware.types import Bool, Float, Kinematics, Observation
 
 
@@ -30,6 +30,7 @@ class FleetWatch:
     def on_task(self, task: Task) -> None:
         """The task has changed."""
         self._scene = scene_of(task)
+        self._filtered.posts = self._scene.posts[0]
 
     def look(self, beliefs: Beliefs, weights: Float, now: float) -> Bool:
         """Who moves as the policy would not have it.
@@ -71,17 +72,21 @@ class _Filtered:
         self._near = policy.bundle.health.normality.near_m
         self._home = np.asarray(task.home, float)
         self.said: Kinematics | None = None
+        self.posts = np.asarray(task.posts, float).reshape(-1, 3)
 
     def __call__(self, seen: Observation, weights: Float) -> Float:
         action = self._acts(seen, weights)
         assert self.said is not None
-        place, yaw = self.said.position[0], self.said.yaw[0]
+        place, yaw, moving = self.said.position[0], self.said.yaw[0], self.said.velocity[0]
         for robot in np.flatnonzero(np.isfinite(place).all(axis=-1)):
             offset = np.delete(place, robot, axis=0) - place[robot]
+            heading = float(yaw[robot])
+            posts = as_bodies(self.posts, place[robot], heading, self._spec.radius_m)
             near = offset[np.linalg.norm(offset, axis=-1) < self._near]
+            bodies = np.concatenate([to_body(near, yaw[robot]), posts])
             action[0, robot], _ = safe_setpoint(
-                self._limits, self._spec.robot, action[0, robot], place[robot], float(yaw[robot]),
-                self._home, to_body(near, yaw[robot]), 0.0,
+                self._limits, self._spec.robot, action[0, robot], place[robot], moving[robot],
+                heading, self._home, bodies, 0.0,
             )  # fmt: skip
         return action
 

@@ -5,6 +5,7 @@ It only ever slows, turns away or stops; it never makes a set-point larger.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -13,6 +14,9 @@ import numpy as np
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.types import Float
+
+AWAY_HZ = 2.0  # speed away from what is too near, per metre of it
+ROUNDS = 12  # of projection
 
 
 class Limit(IntFlag):
@@ -32,7 +36,9 @@ class SafetyConfig:
     Attributes:
         bound: (Da) largest magnitude of each set-point component.
         separation_m: centre distance below which nothing may come nearer.
-        caution_m: distance beyond the separation over which the approach is slowed.
+        fence_m: distance that the centre keeps from the geofence.
+        brake_mps2: m/s^2, with which the robot surely slows down.
+        lag_s: s for which it goes on as it moves now, whatever it is told.
         half_width: m, half the side of the square geofence.
         hold_s: age of the input after which the robot holds.
         land_s: age after which it lands.
@@ -41,7 +47,9 @@ class SafetyConfig:
 
     bound: tuple[float, ...]
     separation_m: float
-    caution_m: float
+    fence_m: float
+    brake_mps2: float
+    lag_s: float
     half_width: float
     hold_s: float = 0.3
     land_s: float = 2.0
@@ -49,13 +57,14 @@ class SafetyConfig:
 
 
 def safety_config(spec: PolicySpec, half_width: float) -> SafetyConfig:
-    """Limits for a robot class: ground robots may touch, quadrotors must not come near."""
-    touch = 2.0 * spec.radius_m
-    ground = spec.drives
+    """Limits for a robot class; quadrotors keep away as far as their air is disturbed."""
+    ground, radius = spec.drives, spec.radius_m
     return SafetyConfig(
         bound=spec.action_bound,
-        separation_m=touch + 0.003 if ground else touch + 0.15,
-        caution_m=0.02 if ground else 0.35,
+        separation_m=2.0 * radius + (0.008 if ground else 0.15),
+        fence_m=radius + 0.006 if ground else 0.05,
+        brake_mps2=0.25 if ground else 1.0,
+        lag_s=0.05 if ground else 0.4,
         half_width=half_width,
     )
 
@@ -74,6 +83,7 @@ def safe_setpoint(
     robot: str,
     action: Float,
     position: Float,
+    velocity: Float,
     yaw: float,
     home: Float,
     bodies: Float,
@@ -86,6 +96,7 @@ def safe_setpoint(
         robot: robot class; tells what the components mean.
         action: (Da) wanted set-point, physical units, yaw frame.
         position: (3) m, world ENU, own position.
+        velocity: (3) m/s, world ENU, own velocity.
         yaw: rad.
         home: (3) m, world ENU, centre of the geofence.
         bodies: (K, 3) m, yaw frame, bodies from own sensing.
@@ -105,14 +116,19 @@ def safe_setpoint(
     if not np.array_equal(bounded, action):
         limits |= Limit.SPEED
     planar, turn = _planar(robot, bounded)
-    apart = _keep_apart(config, planar, bodies)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    moving = np.array([[cos, sin], [-sin, cos]]) @ np.nan_to_num(np.asarray(velocity, float)[:2])
+    near = [_cap(config, *part, moving) for part in _bodies(config, bodies)]
+    apart = _allowed(planar, near, policy_spec(robot).drives)
     if not np.array_equal(apart, planar):
         limits |= Limit.SEPARATION
-    offset = np.asarray(position) - home
-    inside = _keep_inside(config, apart, offset, yaw, policy_spec(robot).drives)
+    walls = [
+        _cap(config, *part, moving) for part in _fence(config, np.asarray(position) - home, yaw)
+    ]
+    inside = _allowed(apart, [*near, *walls], policy_spec(robot).drives)
     if not np.array_equal(inside, apart):
         limits |= Limit.GEOFENCE
-    return _setpoint(robot, planar, inside, turn), int(limits)
+    return _setpoint(robot, inside, turn), int(limits)
 
 
 def _slow_down(config: SafetyConfig, robot: str, action: Float) -> Float:
@@ -132,56 +148,64 @@ def _planar(robot: str, action: Float) -> tuple[Float, float]:
     return action[:2].copy(), 0.0
 
 
-def _setpoint(robot: str, wanted: Float, allowed: Float, turn: float) -> Float:
-    """Back to set-point components; a differential drive can only slow down along its axis."""
-    if not policy_spec(robot).drives:
-        return allowed
-    if wanted[0] == 0.0:
-        return np.array([0.0, turn])
-    share = float(np.clip(allowed[0] / wanted[0], 0.0, 1.0))
-    return np.array([wanted[0] * share, turn])
+def _setpoint(robot: str, allowed: Float, turn: float) -> Float:
+    """Back to set-point components."""
+    return np.array([allowed[0], turn]) if policy_spec(robot).drives else allowed
 
 
-def _keep_apart(config: SafetyConfig, velocity: Float, bodies: Float) -> Float:
-    """Cap the speed of approach to every sensed body by its distance.
-
-    The cap falls linearly from the speed bound at `separation + caution` to zero at the
-    separation: a discrete barrier v_n <= alpha (d - d_min), which keeps d >= d_min.
-    """
-    out = velocity.copy()
+def _bodies(config: SafetyConfig, bodies: Float) -> Iterator[tuple[Float, float, float]]:
+    """Direction (2) of each body, the room up to it, and how fast that room can be braked away."""
     for body in bodies:
         offset = np.asarray(body[:2], float)
         distance = float(np.hypot(offset[0], offset[1]))
-        if not np.isfinite(distance) or distance < 1e-6:
-            continue
-        normal = offset / distance
-        room = max(distance - config.separation_m, 0.0) / config.caution_m
-        cap = config.bound[0] * min(room, 1.0)
-        approach = float(out @ normal)
-        if approach > cap:
-            out = out - (approach - cap) * normal
-    size = float(np.hypot(*out))
-    before = float(np.hypot(*velocity))
-    return out * (before / size) if size > before > 0.0 else out
+        if np.isfinite(distance) and distance > 1e-6:
+            # It may come as fast as oneself goes, so half of the room is one's own.
+            yield offset / distance, distance - config.separation_m, config.brake_mps2
 
 
-def _keep_inside(
-    config: SafetyConfig, velocity: Float, offset: Float, yaw: float, drives: bool
-) -> Float:
-    """Cap the outward speed by the distance to the geofence, in world axes.
-
-    What can move sideways slides along the fence; a differential drive (`drives`) slows down.
-    """
+def _fence(config: SafetyConfig, offset: Float, yaw: float) -> Iterator[tuple[Float, float, float]]:
+    """The same for the four sides of the geofence."""
     cos, sin = np.cos(yaw), np.sin(yaw)
-    world = np.array([cos * velocity[0] - sin * velocity[1], sin * velocity[0] + cos * velocity[1]])
-    room = config.half_width - np.abs(offset[:2])
-    cap = config.bound[0] * np.clip(room / config.caution_m, 0.0, 1.0)
-    sign = np.sign(offset[:2])
-    outward = world * sign
-    if not (outward > cap).any():
-        return velocity
+    for axis, normal in enumerate((np.array([cos, -sin]), np.array([sin, cos]))):
+        for side in (1.0, -1.0):
+            room = config.half_width - config.fence_m - side * float(offset[axis])
+            yield side * normal, room, 2.0 * config.brake_mps2
+
+
+def _cap(
+    config: SafetyConfig, normal: Float, room: float, brake: float, moving: Float
+) -> tuple[Float, float]:
+    """Largest speed towards something: what can be braked within the room that the lag leaves.
+
+    v <= sqrt(brake * room); where there is none left, only away from it, and the faster the deeper.
+    """
+    left = room - config.lag_s * max(float(moving @ normal), 0.0)
+    if left <= 0.0:
+        return normal, max(AWAY_HZ * left, -config.bound[0])
+    return normal, min(config.bound[0], float(np.sqrt(brake * left)))
+
+
+def _allowed(velocity: Float, caps: list[tuple[Float, float]], drives: bool) -> Float:
+    """The nearest velocity that keeps all caps, and is no larger than what was asked for.
+
+    A differential drive can only slow down along its axis. What can move sideways slides along, by
+    projection on the cap that is broken most, again and again; where caps contradict, it stops.
+    """
     if drives:
-        over = outward > cap
-        return velocity * float(np.min(cap[over] / outward[over]))
-    world = np.where(outward > cap, cap * sign, world)
-    return np.array([cos * world[0] + sin * world[1], cos * world[1] - sin * world[0]])
+        share = 1.0
+        for normal, cap in caps:
+            towards = float(velocity @ normal)
+            if towards > max(cap, 0.0):
+                share = min(share, max(cap, 0.0) / towards)
+        return velocity * share if share < 1.0 else velocity
+    out, asked = velocity, float(np.hypot(*velocity))
+    for _ in range(ROUNDS):
+        over = [float(out @ normal) - cap for normal, cap in caps]
+        worst = int(np.argmax(over)) if over else 0
+        if not over or over[worst] <= 1e-9:
+            break
+        out = out - over[worst] * caps[worst][0]
+    else:
+        out = np.zeros(2)
+    size = float(np.hypot(*out))
+    return out * (asked / size) if size > asked else out

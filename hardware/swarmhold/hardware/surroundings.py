@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swarmhold.hardware.messages import Task
+from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.types import Bool, Float, Int, Surroundings, TokenKind
 
 BODY_SLOTS = 4  # nearest sensed bodies that enter the observation
@@ -79,6 +80,22 @@ def scene_of(task: Task) -> Scene:
     owners = np.asarray(task.owners or (-1,) * len(marks), int)
     posts = np.asarray(task.posts, float).reshape(1, -1, 3)
     return Scene(there, owners[None], posts, np.asarray(task.home, float))
+
+
+def as_bodies(posts: Float, position: Float, yaw: float, radius: float) -> Float:
+    """Posts (K, 3) as bodies (K, 3) m in the yaw frame, so far that they touch where posts do.
+
+    Args:
+        posts: x, y and radius, m, world.
+        position: (3) m, world.
+        yaw: rad.
+        radius: m, of a body.
+    """
+    offset = np.zeros((len(posts), 3))
+    offset[:, :2] = posts[:, :2] - position[:2]
+    distance = np.maximum(np.linalg.norm(offset, axis=-1), 1e-6)
+    near = np.maximum(distance - posts[:, 2] + radius, 1e-3)
+    return to_body(offset * (near / distance)[:, None], np.asarray(yaw))
 
 
 def surroundings_of(

@@ -54,9 +54,8 @@ class World:
         own = self._model is GRITSBOT
         self.tick = TICK if own else 1.0 / PHYSICS_HZ
         backend = "batched" if own else "pybullet"
-        self._physics = make_physics(
-            *(backend, self._model, 1, n_robots, self.half_width, own or self.scenario.contacts)
-        )
+        # Bodies touch, whatever the scenario trains with.
+        self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
         self._seed, self._looks, self._time = seed, 0, 0.0
         self._faults = FaultStage(1, n_robots)
         self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
