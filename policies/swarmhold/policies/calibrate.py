@@ -6,7 +6,7 @@ counts is the largest that the loop itself brings about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,8 @@ from swarmhold.sim.env import SwarmEnv
 
 PolicyOf = Callable[[SwarmEnv], TeamPolicy]
 MARGIN = 2.0  # on the largest figure seen
+ROUGH_MARGIN = 1.25  # the same on a congested channel, of which more is flown
+ROUGH_TEAMS = 32
 LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
 LEAST_SLACK = 0.1  # of full speed; live loops jitter more than simulated ones
 USUAL = 99.0  # percent of the departures from the policy that count for nothing
@@ -45,7 +47,7 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
     base = HealthSettings()
     near = replace(base.normality, near_m=env.model.near_range)
     settings = replace(base, normality=near)
-    shape = (env.scenario, env.robot, env.n_envs, env.n_robots)
+    shape = (env.scenario, env.robot, max(env.n_envs, ROUGH_TEAMS), env.n_robots)
     congested = SwarmEnv(*shape, disturbances=CHANNELS[CONGESTED])
     quiet, rough = (_fly(world, policy_of, settings, episode) for world in (env, congested))
     congested.close()
@@ -61,7 +63,7 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * quiet.leap, least), 4)),
         ),
         normality=replace(
-            _limits(near, (quiet.departures, rough.departures), env.tick),
+            _limits(near, quiet.departures, rough.departures, env.tick),
             stall_s=_stall_limit(quiet.stand, rough.stand),
         ),
     )
@@ -123,14 +125,18 @@ def _stall_limit(quiet: float, rough: float) -> float:
     return round(limit, 2) if limit <= MOST_STALL_S else 0.0
 
 
-def _limits(config: NormalityConfig, flown: Sequence[Float], tick: float) -> NormalityConfig:
-    """Slack and limit from departures (T, E, N) without faults, the first on a clean channel."""
-    slack = max(float(np.percentile(flown[0], USUAL)), LEAST_SLACK)
-    worst = 0.0
-    for departures in flown:
-        excess = np.zeros(departures.shape[1:])
-        for departure in departures:
-            excess = np.maximum(excess + (departure - slack) * tick, 0.0)
-            worst = max(worst, float(excess.max()))
-    limit = max(MARGIN * worst, LEAST_S)
+def _limits(config: NormalityConfig, quiet: Float, rough: Float, tick: float) -> NormalityConfig:
+    """Slack and limit from departures (T, E, N) without faults, on a clean and a bad channel."""
+    slack = max(float(np.percentile(quiet, USUAL)), LEAST_SLACK)
+    worst = (_excess(departures, slack, tick) for departures in (quiet, rough))
+    limit = max(*(m * w for m, w in zip((MARGIN, ROUGH_MARGIN), worst, strict=True)), LEAST_S)
     return replace(config, slack=round(slack, 4), limit_s=round(limit, 4))
+
+
+def _excess(departures: Float, slack: float, tick: float) -> float:
+    """s, the largest CUSUM of departures (T, E, N)."""
+    excess, worst = np.zeros(departures.shape[1:]), 0.0
+    for departure in departures:
+        excess = np.maximum(excess + (departure - slack) * tick, 0.0)
+        worst = max(worst, float(excess.max()))
+    return worst
