@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
 
 pytestmark = pytest.mark.system
+BUNDLES = sorted(Path(str(SHIPPED)).iterdir())
 SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
 
 
@@ -201,6 +203,18 @@ def test_a_standby_takes_over_and_keeps_what_was_known(tmp_path, rendezvous_bund
     late = recorded.robots[0].t > recorded.duration - 1.0
     assert (recorded.robots[0].source[late] == 1).all(), "the table is valid again"
     assert (recorded.robots[0].weights[late][:, 2] == 0.0).all()
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_every_shipped_bundle_flies(tmp_path, bundle):
+    with Fleet(FleetConfig(bundle, 4, tmp_path / "f", record=False)) as fleet:
+        assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 4 and fleet.live.world)
+        start = np.array(fleet.live.world["positions"])
+        time.sleep(4.0)
+        fleet.check(set())
+        moved = np.linalg.norm(np.array(fleet.live.world["positions"]) - start, axis=-1)
+        assert (moved > 0.02).sum() >= 2, "the team has set off"
+        assert fleet.held_up or states(fleet) == ["HEALTHY"] * 4
 
 
 def test_a_fleet_file_flies(tmp_path, rendezvous_bundle):

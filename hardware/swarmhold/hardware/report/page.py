@@ -146,10 +146,12 @@ def _headline(story: Story, figures: dict[str, Any]) -> str:
 
 def _what(flight: Flight) -> str:
     info = flight.info
+    testbed = info["robot"] == "gritsbot"
+    world = "the Robotarium's kinematics behind its barrier" if testbed else "PyBullet at 240 Hz"
     return (
         f"Scenario {info['scenario']}, {info['robots']} robots of class {info['robot']}, seed "
-        f"{info['seed']}. One operating-system process per robot over ROS 2; the world is PyBullet "
-        f"at 240 Hz in real time. Policy bundle {info['name']}, sha256 {info['digest'][:16]}."
+        f"{info['seed']}. One operating-system process per robot over ROS 2; the world is {world}, "
+        f"in real time. Policy bundle {info['name']}, sha256 {info['digest'][:16]}."
     )
 
 
