@@ -216,3 +216,15 @@ def test_team_size_outside_training_is_worth_a_line(rendezvous_bundle):
     assert policy.team_size_warning(high) is None
     assert f"{high + 5} robots" in policy.team_size_warning(high + 5)
     assert low == 3
+
+
+def test_bundles_that_ship_are_found_by_name(tmp_path, monkeypatch, rendezvous_bundle):
+    assert open_bundle("rendezvous-epuck").digest == open_bundle(rendezvous_bundle).digest
+    with pytest.raises(BundleError, match="did you mean 'rendezvous-epuck'"):
+        open_bundle("rendezvous-epack")
+    with pytest.raises(BundleError, match="does not exist"):
+        open_bundle("elsewhere/rendezvous-epuck")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rendezvous-epuck").mkdir()
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        open_bundle("rendezvous-epuck")  # what is here goes first

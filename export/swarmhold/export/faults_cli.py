@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
 from swarmhold.hardware.errors import ConfigError
@@ -28,7 +27,7 @@ from swarmhold.sim.env import SwarmEnv
 class MatrixArgs:
     """What the health chain makes of every kind of fault."""
 
-    bundle: Path = Path(str(SHIPPED.joinpath("coverage-epuck")))
+    bundle: Path = Path("coverage-epuck")
     """Bundle whose policy flies and whose thresholds count; default: one that ships."""
     layer: Literal["sim", "live", "all"] = "all"
     """Where the faults are injected: in simulated episodes, in live ROS 2 nodes, or in both."""

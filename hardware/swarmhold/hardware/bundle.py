@@ -20,9 +20,10 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
+from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError, hint
 from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.shipped import located, shipped
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
 from swarmhold.hardware.slot import current_of, is_slot
 from swarmhold.hardware.spec import PolicySpec, policy_spec
@@ -102,7 +103,8 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
     """Open and check a bundle.
 
     Args:
-        path: folder, zip archive of one, or a slot, whose current bundle it is then.
+        path: folder, zip archive of one, a slot, whose current bundle it is then, or the name of
+            one that ships.
         keys: pinned; with any, one of them must have signed the bundle.
 
     Returns:
@@ -152,6 +154,7 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 
 def _resolved(path: Path) -> Path:
+    path = located(path)
     return current_of(path) if is_slot(path) else path
 
 
@@ -206,7 +209,8 @@ class _Reader:
             if "manifest.json" not in tops and len(tops) == 1:
                 self._prefix = tops.pop() + "/"
         elif not path.is_dir():
-            raise BundleError(f"{path} does not exist; give the folder that export has written")
+            cure = hint(path.name, shipped(), otherwise="names of those that ship")
+            raise BundleError(f"{path} does not exist; give the folder of a bundle; {cure}")
 
     def holds(self, name: str) -> bool:
         """Whether there is such a member."""

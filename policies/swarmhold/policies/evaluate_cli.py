@@ -19,6 +19,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
+from swarmhold.hardware.shipped import located
 from swarmhold.policies.attention import HealthAttentionActor
 from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.checkpoint import load_run
@@ -200,7 +201,7 @@ def _subject(args: EvaluateArgs) -> Subject:
         scenario = args.scenario or "rendezvous"
         robot = args.robot or scenario_of(scenario).robots[0]
         return Subject(scenario, robot, 10, heuristic_policy, None)
-    path = Path(args.policy)
+    path = located(Path(args.policy))
     if (path / "config.json").is_file():
         config, actor, _ = load_run(path)
         found = Subject(

@@ -24,7 +24,7 @@ class FlyArgs:
     """Fly a bundle on N simulated robots, one OS process each, over ROS 2."""
 
     bundle: Path | None = None
-    """Bundle folder, zip archive or slot."""
+    """Bundle folder, zip archive, slot, or the name of a bundle that ships."""
     robots: int | None = None
     """Team size."""
     fleet: Path | None = None

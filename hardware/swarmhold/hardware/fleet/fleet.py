@@ -23,6 +23,7 @@ from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
+from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
@@ -225,7 +226,7 @@ class Fleet:
     def _what_to_fly(self) -> dict[str, str]:
         keys = [str(path.resolve()) for path in self.config.keys]
         given = {"keys": os.pathsep.join(keys)} if keys else {}
-        return {"bundle": str(Path(self.config.bundle).resolve()), **given}
+        return {"bundle": str(located(Path(self.config.bundle)).resolve()), **given}
 
     def start_supervisor(self, rank: int = 0) -> None:
         """Start a supervisor, or a standby, which takes over when those before it fall silent."""
