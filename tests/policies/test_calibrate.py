@@ -44,6 +44,6 @@ def test_a_bundle_gets_other_thresholds_and_is_the_same_policy(
     for name in ("model.onnx", "golden.npz"):
         assert after.manifest.files[name] == before.manifest.files[name]
     assert after.manifest.training == before.manifest.training
-    assert "calibrated again" in (out / "model_card.md").read_text()
+    assert f"{after.health.normality.limit_s:g} s)" in (out / "model_card.md").read_text()
     with pytest.raises(ConfigError, match="at least 1 of 2"):
         main([*short[:3], "--robots", "1"])

@@ -73,7 +73,7 @@ def reseal(source: Path, bundle: Bundle, out: Path, found: HealthSettings, flown
     for name in ("manifest.json", SIGNATURE):
         files.pop(name, None)
     files[CARD] += (
-        f"\n## Calibration\n\nCalibrated again, on fault-free episodes of {flown}, and in place of the "
-        f"thresholds above: accused is {accused(found)}.\n"
+        f"\n## Calibration\n\nCalibrated again, on fault-free episodes of {flown}, and in place of "
+        f"the thresholds above: accused is {accused(found)}.\n"
     ).encode()
     return seal_bundle(out, {**values, "health": found.to_dict()}, files)
