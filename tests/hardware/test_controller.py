@@ -54,7 +54,7 @@ class Team:
                 frame = self.drivers[i].read()
                 tick = self.robots[i].tick(self.injectors[i].sense(frame, self.time), self.time)
                 tick, states = self.injectors[i].apply(tick, frame, self.time)
-                self.drivers[i].command(tick.command)
+                self.drivers[i].command(self.robots[i].guarded(frame, tick.command))
                 self.status[i] = tick.status
                 sent += states
             if self.listen is not None:
@@ -149,7 +149,7 @@ def test_a_supervisor_that_knows_the_policy_finds_who_acts_on_another(policy, ki
     team = Team(policy, 5)
     team.listen = listen
     if kind:
-        team.injectors[1].add(FaultSpec(kind, 1, start_s=0.5), team.time)
+        team.injectors[1].add(FaultSpec(kind, 1, start_s=0.5, seed=5), team.time)
     team.run(15.0)
     found = np.any(accused, axis=0)
     assert found.tolist() == [False, kind == "runaway", False, False, False]
@@ -272,3 +272,16 @@ def test_nobody_waits_for_who_is_known_to_be_lost(policy):
     )
     team.run(0.1, tables=[lost])
     assert team.robots[0].team_complete(team.time)
+
+
+@pytest.mark.parametrize("kind", ["runaway", "adversary"])
+def test_a_policy_gone_wrong_stays_behind_the_safety_filter(policy, kind):
+    team = Team(policy, 4)
+    team.run(1.0)
+    team.injectors[1].add(FaultSpec(kind, 1, seed=3), team.time)
+    for _ in range(100):
+        team.run(0.2)
+        place = team.world.position[:, :2]
+        assert np.abs(place).max() <= TASK.half_width
+        apart = np.linalg.norm(place[1] - np.delete(place, 1, axis=0), axis=-1)
+        assert apart.min() > 2.0 * policy.bundle.spec.radius_m

@@ -293,18 +293,33 @@ class RobotController:
             return np.zeros(self._spec.action_size), 0
         if not np.isfinite(self._decided_at):
             return np.zeros(self._spec.action_size), int(Limit.AGE)
+        return self._safe(frame, self._action, now - self._decided_at)
+
+    def guarded(self, frame: SensorFrame, command: Command) -> Command:
+        """A command that somebody has bent since, through the safety filter once more.
+
+        Args:
+            frame: what the robot really senses.
+            command: what is to go to the driver.
+        """
+        if command.mode != Mode.ACTIVE:
+            return command
+        setpoint, _ = self._safe(frame, np.asarray(command.action, float), 0.0)
+        return replace(command, action=tuple(float(value) for value in setpoint))
+
+    def _safe(self, frame: SensorFrame, action: Float, age_s: float) -> tuple[Float, int]:
         place = np.asarray(frame.position, float)
         posts = as_bodies(self._scene.posts[0], place, frame.yaw, self._spec.radius_m)
         return safe_setpoint(
             self._safety,
             self._spec.robot,
-            self._action,
+            action,
             place,
             np.asarray(frame.velocity, float),
             frame.yaw,
             self._scene.home,
             np.concatenate([np.asarray(frame.bodies, float).reshape(-1, 3), posts]),
-            now - self._decided_at,
+            age_s,
         )
 
     def _state(self, frame: SensorFrame, local: LocalOutput, mode: Mode) -> RobotState:
