@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from swarmhold.hardware.health import HealthState
+from swarmhold.hardware.types import Float, Int
 
 LOST, QUARANTINED, PROBATION = (
     HealthState.LOST,
@@ -103,6 +106,33 @@ class Cell:
     out: float
     collateral: float
     expected: Expected
+
+    @classmethod
+    def of(
+        cls, kind: str, severity: float, layer: str, delays_s: Float, states: Int, harmed: Float
+    ) -> Cell:
+        """From what became of every flight.
+
+        Args:
+            kind: of the fault.
+            severity: 0 to 1.
+            layer: "sim" or "live".
+            delays_s: (K) until the broken robot was taken out; infinity where it was not.
+            states: (K) `HealthState` of it at the end.
+            harmed: (K) healthy robots taken out.
+        """
+        found = np.isfinite(delays_s)
+        return cls(
+            kind,
+            severity,
+            layer,
+            HealthState(int(np.bincount(states).argmax())),
+            float(np.median(delays_s[found])) if found.any() else None,
+            float(found.mean()),
+            float(np.isin(states, OUT).mean()),
+            float(harmed.mean()),
+            EXPECTED[kind],
+        )
 
     @property
     def good(self) -> bool:

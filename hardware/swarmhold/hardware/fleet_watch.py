@@ -22,7 +22,8 @@ class FleetWatch:
         spec, config = policy.bundle.spec, policy.bundle.health.normality
         self._filtered = _Filtered(policy, task)
         self._watch = Watch(spec, config, self._filtered, 1, team_size)
-        self._scene, self._n = scene_of(task), team_size
+        self.on_task(task)
+        self._n = team_size
         self._period = 1.0 / spec.rate_hz
         self._looked_at = -np.inf
         self._accused = np.zeros(team_size, bool)
@@ -72,7 +73,7 @@ class _Filtered:
         self._near = policy.bundle.health.normality.near_m
         self._home = np.asarray(task.home, float)
         self.said: Kinematics | None = None
-        self.posts = np.asarray(task.posts, float).reshape(-1, 3)
+        self.posts = np.zeros((0, 3))
 
     def __call__(self, seen: Observation, weights: Float) -> Float:
         action = self._acts(seen, weights)

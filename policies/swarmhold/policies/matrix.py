@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from swarmhold.hardware.expectations import BACK_S, BROKEN, EXPECTED, OUT, Cell
+from swarmhold.hardware.expectations import BACK_S, BROKEN, EXPECTED, Cell
 from swarmhold.hardware.faults import KINDS, FaultSpec
-from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.detectors import PolicyOf, watched
 from swarmhold.sim.env import SwarmEnv
@@ -48,17 +47,7 @@ def cell_of(
     lasts = BACK_S if kind == "reboot" else np.inf
     plan = [[FaultSpec(kind, BROKEN, ONSET_S, lasts, severity, seed)] for seed in range(env.n_envs)]
     seen = watched(env, policy_of, settings, plan, ONSET_S + expected.watched_s)
-    at, state = seen.out_at[:, BROKEN], seen.state[:, BROKEN]
-    found = np.isfinite(at) & (at >= ONSET_S)
-    harmed = np.delete(np.isfinite(seen.out_at), BROKEN, axis=1)
-    return Cell(
-        kind,
-        severity,
-        "sim",
-        HealthState(int(np.bincount(state).argmax())),
-        float(np.median(at[found]) - ONSET_S) if found.any() else None,
-        float(found.mean()),
-        float(np.isin(state, OUT).mean()),
-        float(harmed.sum(axis=1).mean()),
-        expected,
-    )
+    at = seen.out_at[:, BROKEN]
+    delays = np.where(at >= ONSET_S, at - ONSET_S, np.inf)
+    harmed = np.delete(np.isfinite(seen.out_at), BROKEN, axis=1).sum(axis=1)
+    return Cell.of(kind, severity, "sim", delays, seen.state[:, BROKEN], harmed)

@@ -59,18 +59,9 @@ def live_cell(config: FleetConfig, kind: str, severity: float, flights: int = 1)
     folder = config.folder / f"{kind}-{severity:g}"
     seen = [_counted(config, folder / f"{n}", kind, severity, n) for n in range(flights)]
     delays = np.array([flight.delay_s for flight in seen])
-    found, state = np.isfinite(delays), np.array([int(flight.state) for flight in seen])
-    return Cell(
-        kind,
-        severity,
-        "live",
-        HealthState(int(np.bincount(state).argmax())),
-        float(np.median(delays[found])) if found.any() else None,
-        float(found.mean()),
-        float(np.isin(state, OUT).mean()),
-        float(np.mean([flight.harmed for flight in seen])),
-        EXPECTED[kind],
-    )
+    states = np.array([int(flight.state) for flight in seen])
+    harmed = np.array([flight.harmed for flight in seen])
+    return Cell.of(kind, severity, "live", delays, states, harmed)
 
 
 def _counted(config: FleetConfig, folder: Path, kind: str, severity: float, seed: int) -> Seen:

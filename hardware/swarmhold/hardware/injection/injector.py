@@ -61,8 +61,15 @@ class Injector:
 
     def hears(self, sender: int | None, now: float) -> bool:
         """Whether a message of a robot, or of a supervisor (None), comes in at `now` (s)."""
+        acting = self._faults.acting(now)
+        if not acting:
+            return True
         end = SUPERVISOR if sender is None else sender
-        return self._radio.hears(end, self._faults.acting(now), self._cut(now), now)
+        return self._radio.hears(end, acting, self._cut(now), now)
+
+    def acts(self, now: float) -> bool:
+        """Whether any fault of this robot acts."""
+        return bool(self._faults.acting(now))
 
     def sense(self, frame: SensorFrame, now: float) -> SensorFrame:
         """What the robot believes to sense."""

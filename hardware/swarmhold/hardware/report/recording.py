@@ -30,6 +30,18 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
     return out
 
 
+def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was flown, by the launcher's lines.
+
+    Raises:
+        ConfigError: the flight never started.
+    """
+    info = next((line for line in lines if line["event"] == "flight"), None)
+    if info is None:
+        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    return info
+
+
 def recording_of(folder: Path) -> Path:
     """The MCAP file.
 

@@ -24,7 +24,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import HealthTable, PolicyStatus, SensorFrame, Task
-from swarmhold.hardware.report.recording import events_of, messages_of
+from swarmhold.hardware.report.recording import about, events_of, messages_of
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
 from swarmhold.hardware.types import Float
@@ -109,9 +109,7 @@ def replay(folder: Path, bundle: Bundle) -> Replay:
             another robot class.
         MissingExtraError: rosbags is not installed.
     """
-    info = next((line for line in events_of(folder) if line["event"] == "flight"), None)
-    if info is None:
-        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    info = about(folder, events_of(folder))
     if info["robot"] != bundle.spec.robot:
         raise ConfigError(
             f"{folder} was flown by {info['robot']}s, the bundle is for {bundle.spec.robot}s"

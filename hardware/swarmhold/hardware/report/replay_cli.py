@@ -11,7 +11,7 @@ import tyro
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.report.recording import events_of
+from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.report.replay import replay
 from swarmhold.hardware.signing import load_public
 
@@ -33,10 +33,7 @@ class ReplayArgs:
 def main(argv: list[str]) -> int:
     """Replay and compare."""
     args = parse(ReplayArgs, argv, "swarmhold replay")
-    events = events_of(args.flight)
-    flown = next((line for line in events if line["event"] == "flight"), None)
-    if flown is None:
-        raise ConfigError(f"{args.flight}: the flight never started; see {args.flight}/logs")
+    flown = about(args.flight, events_of(args.flight))
     bundle = open_bundle(args.bundle or flown["bundle"], load_public(args.key))
     shadow = bundle.digest != flown["digest"]
     if shadow and args.bundle is None:

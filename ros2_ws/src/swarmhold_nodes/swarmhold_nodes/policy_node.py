@@ -212,7 +212,9 @@ class PolicyNode(LifecycleNode):
         tick = self._controller.tick(self._injector.sense(frame, now), now)
         tick, states = self._injector.apply(tick, frame, now)
         if self._has_quorum(now):
-            self._send(self._controller.guarded(frame, tick.command), time.time())
+            bent = self._injector.acts(now)
+            command = self._controller.guarded(frame, tick.command) if bent else tick.command
+            self._send(command, time.time())
         for state in states:
             self._state_pub.publish(codec.state_to_ros(state))
         status = codec.status_to_ros(tick.status)
