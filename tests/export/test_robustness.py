@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from swarmhold.export import robustness
 from swarmhold.export.cli import main
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError
+from swarmhold.policies import robustness
+from swarmhold.policies.calibrate_cli import main as calibrate
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.learning.plan import Column
 from swarmhold.policies.learning.tables import DOUBLE, NOMINAL
@@ -39,6 +40,15 @@ def test_page_and_figures_are_sealed(
     for case in cases:
         assert f"| {case.label} |" in page
     assert list(run.glob("attacker-*/attacker.safetensors"))  # learned once, found again
+    again = tmp_path / "again"
+    assert calibrate([str(bundle), "--out", str(again), "--teams", "1", "--robustness", "2"]) == 0
+    anew = json.loads((again / "robustness.json").read_text())
+    assert [(row["case"], row["weights"]) for row in anew["rows"]] == [
+        (row["case"], row["weights"]) for row in table["rows"]
+    ]
+    for old, new in zip(table["rows"], anew["rows"], strict=True):  # the same policy, as a graph
+        if old["case"] == "spoof" and old["weights"] != "supervisor":
+            assert new["score"] == pytest.approx(old["score"], abs=1e-3)
     (bundle / "robustness.md").write_text(page.replace("0.", "1."))
     with pytest.raises(BundleError, match=r"robustness\.md is not the file that was sealed"):
         open_bundle(bundle)

@@ -9,12 +9,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from swarmhold.export.robustness import robustness
 from swarmhold.export.seal import export_run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.signing import load_private, sign_bundle
+from swarmhold.policies.checkpoint import load_run
+from swarmhold.policies.evaluate import TeamPolicy, torch_policy
+from swarmhold.policies.learning.cell import settings_of
+from swarmhold.policies.learning.plan import Cell
+from swarmhold.policies.robustness import robustness
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,17 @@ def _table(path: Path) -> dict[str, Any]:
     raise ConfigError(f"{path} holds no evaluation; write one with: swarmhold evaluate ... --json")
 
 
+def _pages(run: Path, episodes: int) -> dict[str, bytes]:
+    """The robustness page of a training run."""
+    config, actor, _ = load_run(run)
+    cell = Cell(config, (), episodes)
+
+    def act() -> TeamPolicy:
+        return torch_policy(actor)
+
+    return robustness(cell, act, settings_of(cell, act), run, note)
+
+
 def main(argv: list[str]) -> int:
     """Export, then open the bundle as a robot would."""
     args = parse(ExportArgs, argv, "swarmhold export")
@@ -61,9 +76,7 @@ def main(argv: list[str]) -> int:
     private = None if args.sign is None else load_private(args.sign)
     pages = None
     if args.robustness:
-        if args.robustness < 2:
-            raise ConfigError(f"--robustness {args.robustness}: at least 2 episodes are needed")
-        pages = robustness(args.run, args.robustness, note)
+        pages = _pages(args.run, args.robustness)
     digest, parity = export_run(args.run, args.out, table, pages, args.version)
     open_bundle(args.out)
     signed_by = None if private is None else sign_bundle(args.out, private)

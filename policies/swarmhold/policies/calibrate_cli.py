@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import tyro
 
 from swarmhold.hardware.bundle import Bundle, files_of, open_bundle, seal_bundle
-from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.signing import SIGNATURE
 from swarmhold.policies.calibrate import accused, calibrated
+from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.learning.plan import Cell
+from swarmhold.policies.robustness import robustness
 from swarmhold.sim.env import SwarmEnv
 
 CARD = "model_card.md"
@@ -37,6 +42,8 @@ class CalibrateArgs:
     """Physics: pybullet, or batched, numpy, mixed, pybullet-native."""
     seed: int = 1
     """Of the layouts."""
+    robustness: int = 0
+    """Paired episodes of each figure of a robustness page in the bundle; 0 for no page."""
     json: bool = False
     """Print the thresholds as JSON."""
 
@@ -57,7 +64,8 @@ def main(argv: list[str]) -> int:
     with closing(env):
         found = calibrated(env, lambda _: OnnxTeam(policy))
     flown = f"{args.teams} teams of {robots} in {args.backend}"
-    digest = reseal(args.bundle, bundle, args.out, found, flown)
+    pages = _pages(bundle, policy, found, args.robustness) if args.robustness else {}
+    digest = reseal(args.bundle, bundle, args.out, found, flown, pages)
     open_bundle(args.out)
     if args.json:
         print_json({"bundle": str(args.out), "digest": digest, "health": found.to_dict()})
@@ -66,9 +74,30 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def reseal(source: Path, bundle: Bundle, out: Path, found: HealthSettings, flown: str) -> str:
-    """The same bundle with other thresholds; returns its digest."""
-    files = files_of(source)
+def _pages(
+    bundle: Bundle, policy: OnnxPolicy, settings: HealthSettings, episodes: int
+) -> dict[str, bytes]:
+    """The robustness page of a bundle, with the thresholds that it is going to have."""
+    made = bundle.manifest
+    config = TrainConfig(
+        scenario=made.scenario, robot=made.robot, robots=made.team_sizes_trained[1]
+    )
+    with TemporaryDirectory() as folder:
+        return robustness(
+            *(Cell(config, (), episodes), lambda: OnnxTeam(policy), settings, Path(folder), note)
+        )
+
+
+def reseal(
+    source: Path,
+    bundle: Bundle,
+    out: Path,
+    found: HealthSettings,
+    flown: str,
+    pages: Mapping[str, bytes] | None = None,
+) -> str:
+    """The same bundle with other thresholds, and with further files; returns its digest."""
+    files = {**files_of(source), **(pages or {})}
     values = bundle.manifest.model_dump(exclude={"schema_version", "spec", "spec_digest", "files"})
     for name in ("manifest.json", SIGNATURE):
         files.pop(name, None)

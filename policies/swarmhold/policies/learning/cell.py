@@ -15,7 +15,6 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Observation
-from swarmhold.policies.actor import Actor
 from swarmhold.policies.calibrate import calibrated
 from swarmhold.policies.checkpoint import load_run, stored_progress, write_json
 from swarmhold.policies.evaluate import (
@@ -37,6 +36,7 @@ from swarmhold.sim.scenarios.registry import scenario_of
 SEED = 100  # of evaluation layouts; training never uses the same
 ALARM_S = 2.0  # s, length of a false alarm
 FIGURES = ("returns", "score", "success", "error_m")
+Act = Callable[[], TeamPolicy]
 
 
 def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: None) -> str:
@@ -60,45 +60,49 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
         spent = time.monotonic() - started
         write_json(run / "time.json", {"seconds": spent, "commit": commit()})
     _, actor, _ = load_run(run)
+
+    def act() -> TeamPolicy:
+        return torch_policy(actor)
+
     settings: HealthSettings | None = None
     for weights, column in cell.looks:
         path = figures / f"{cell.name(weights, column)}.json"
         if path.exists():
             continue
         say(f"{cell.run}: {column.label}, weights {weights}")
-        settings = settings or settings_of(cell, actor)
-        found = look(cell, run, actor, settings, weights, column)
+        settings = settings or settings_of(cell, act)
+        found = look(cell, run, act, settings, weights, column)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {name: getattr(found, name).tolist() for name in FIGURES})
     return cell.run
 
 
-def settings_of(cell: Cell, actor: Actor) -> HealthSettings:
+def settings_of(cell: Cell, act: Act) -> HealthSettings:
     """Thresholds of the health chain, calibrated on fault-free episodes of this policy."""
     env = _env(cell, Column("nominal"))
-    settings = calibrated(env, lambda _: torch_policy(actor))
+    settings = calibrated(env, lambda _: act())
     env.close()
     return settings
 
 
 def look(
-    cell: Cell, run: Path, actor: Actor, settings: HealthSettings, weights: str, column: Column
+    cell: Cell, run: Path, act: Act, settings: HealthSettings, weights: str, column: Column
 ) -> Episodes:
     """Play the episodes of one look.
 
     Args:
         cell: training and number of episodes.
-        run: its folder, where trained attackers are kept.
-        actor: the policy.
+        run: folder in which trained attackers are kept.
+        act: makes the policy, for the robots and for who watches them.
         settings: thresholds of the health chain.
         weights: who tells them.
         column: what happens to the team.
     """
-    env, policy = _env(cell, column), torch_policy(actor)
+    env, policy = _env(cell, column), act()
     attack = _attack(cell, column, run, env, policy) if column.attack else None
     if column.alarms:
         policy = Alarmed(policy, column.alarms, round(ALARM_S / env.tick))
-    plan, known = faults_of(cell, column), torch_policy(actor)
+    plan, known = faults_of(cell, column), act()
     found = run_episodes(env, policy, weights, plan, settings, 0, attack=attack, known=known)
     env.close()
     return found

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
-from swarmhold.policies.checkpoint import load_run
+from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.evaluate import SOURCES, Episodes, interval
-from swarmhold.policies.learning.cell import look, settings_of
+from swarmhold.policies.learning.cell import Act, look
 from swarmhold.policies.learning.plan import Cell, Column
 from swarmhold.policies.learning.tables import ADVERSARY, ALARMS, DOUBLE, NOMINAL
 
@@ -21,32 +22,41 @@ METRICS = ("score", "success", "returns", "error_m")
 
 
 def robustness(
-    run: Path, episodes: int, say: Callable[[str], None] = lambda _: None
+    cell: Cell,
+    act: Act,
+    settings: HealthSettings,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, bytes]:
-    """Measure a training run under everything.
+    """Measure a policy under everything.
 
     Args:
-        run: run folder of `train`; a trained attacker is kept in it.
-        episodes: paired episodes of each figure.
+        cell: scenario, robot class and team size, and the paired episodes of each figure.
+        act: makes the policy, for the robots and for who watches them.
+        settings: thresholds of the health chain.
+        folder: in which the trained attacker is kept, and found again.
         say: progress.
 
     Returns:
         `robustness.md` and `robustness.json`.
+
+    Raises:
+        ConfigError: one episode is no evidence.
     """
-    config, actor, _ = load_run(run)
-    cell = Cell(config, (), episodes)
-    settings = settings_of(cell, actor)
+    if cell.episodes < 2:
+        raise ConfigError(f"--robustness {cell.episodes}: at least 2 episodes are needed")
+    config = cell.config
     rows: list[dict[str, Any]] = []
     for column in COLUMNS:
         say(f"robustness: {column.label}")
         for source in SOURCES:
-            found = look(cell, run, actor, settings, source, column)
+            found = look(cell, folder, act, settings, source, column)
             rows.append({"case": column.label, "weights": source, **_figures(found)})
     table = {
         "scenario": config.scenario,
         "robot": config.robot,
         "robots": config.robots,
-        "episodes": episodes,
+        "episodes": cell.episodes,
         "faulty": NOMINAL.faulty,
         "rows": rows,
     }
