@@ -144,6 +144,12 @@ def test_a_table_from_nothing_and_again(tmp_path: Path) -> None:
     assert lost.read_text() == before
     for path, at in made.items():
         assert path == lost or path.stat().st_mtime_ns == at, path
+    networks = list(tmp_path.glob("runs/*/checkpoint.safetensors"))
+    for network in networks:  # of published tables, logs and figures are kept, and they suffice
+        network.unlink()
+    spread(cells, tmp_path, 1, False, lambda _: None)
+    assert len(networks) == 2 and not any(network.exists() for network in networks)
+    assert write(results, tmp_path)[0].read_text() == text
 
 
 def test_ray_gives_the_same_figures(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ Act = Callable[[], TeamPolicy]
 def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: None) -> str:
     """Train what is not trained, look where nobody has looked.
 
+    A cell whose figures are all there needs no network any more: logs and figures are all that a
+    table is made of, and all that is kept beside the published pages.
+
     Args:
         cell: training and looks.
         folder: results folder; runs in `runs`, figures in `figures`.
@@ -53,6 +56,9 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
     torch.set_num_threads(1)
     run, figures = folder / "runs" / cell.run, folder / "figures" / cell.run
     total = cell.config.warm_start + cell.config.iterations
+    paths = {look: figures / f"{cell.name(*look)}.json" for look in cell.looks}
+    if (run / "time.json").exists() and all(path.exists() for path in paths.values()):
+        return cell.run
     started = time.monotonic()
     if not _trained(run, total):
         say(f"{cell.run}: training")
@@ -65,8 +71,7 @@ def run_cell(cell: Cell, folder: Path, say: Callable[[str], None] = lambda _: No
         return torch_policy(actor)
 
     settings: HealthSettings | None = None
-    for weights, column in cell.looks:
-        path = figures / f"{cell.name(weights, column)}.json"
+    for (weights, column), path in paths.items():
         if path.exists():
             continue
         say(f"{cell.run}: {column.label}, weights {weights}")
