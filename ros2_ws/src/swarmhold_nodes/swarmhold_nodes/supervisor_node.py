@@ -32,7 +32,7 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
-ASSEMBLE_S = 10.0  # judge nobody before the whole team was heard at once, or this has passed
+ASSEMBLE_S = 10.0  # judge nobody before the whole team was heard at once, or this after the first
 SAY_EVERY = 10  # ticks between two status lines
 
 
@@ -60,7 +60,7 @@ class SupervisorNode(Node):
         self._office = OfficeConfig(self.get_name(), rank, self._settings.lease_s)
         self._post, self._seq = office_init(time.monotonic()), 0
         self._last, self._weights = np.zeros(self._n, np.int8), np.ones(self._n)
-        self._born, self._assembled = time.monotonic(), False
+        self._first_at, self._assembled = float("inf"), False
         self._unseen = np.full((self._n, 3), np.nan)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         if self._settings.normality.limit_s > 0.0:  # calibrated for this policy
@@ -101,8 +101,9 @@ class SupervisorNode(Node):
         now = time.monotonic()
         self._diagnostics.tick()
         if not self._assembled:
-            present = (self._beliefs.age(now) <= self._settings.monitor.silent_s).all()
-            self._assembled = bool(present) or now - self._born > ASSEMBLE_S
+            present = self._beliefs.age(now) <= self._settings.monitor.silent_s
+            self._first_at = min(self._first_at, now) if present.any() else self._first_at
+            self._assembled = bool(present.all()) or now - self._first_at > ASSEMBLE_S
             if not self._assembled:
                 return  # robots rely on themselves until there is a team to judge
             self._beliefs.expect(now)
