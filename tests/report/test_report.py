@@ -27,6 +27,7 @@ from swarmhold.hardware.report.measures import (
     summary,
 )
 from swarmhold.hardware.report.page import Story, render
+from swarmhold.hardware.report.recording import events_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -294,6 +295,16 @@ def test_a_recording_is_read_back_without_ros(tmp_path):
     assert flight.table_states.shape == (40, 2)
     moving = replace(flight, info={**flight.info, "scenario": "pursuit"})
     assert (error_curve(moving) == 0.25).all(), "as the world had it"
+
+
+def test_what_other_hosts_did_comes_in_with_their_events(tmp_path):
+    flight = {"event": "flight", "t": 0.0, "robots": 2}
+    here = [flight, {"event": "started", "t": 1.0}, {"event": "ended", "t": 9.0}]
+    there = [flight, {"event": "started", "t": 1.1}, {"event": "ended", "t": 11.0}]
+    there.insert(2, {"event": "fault", "t": 4.0, "kind": "crash", "robot": 1})
+    for name, lines in (("events", here), ("events-pi", there)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert events_of(tmp_path) == [*here[:2], there[2], here[2]]
 
 
 def test_a_recording_that_was_cut_off_is_one_line(tmp_path):

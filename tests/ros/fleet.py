@@ -21,14 +21,15 @@ def states(fleet):
 
 
 def orphans(marker):
-    """Pids of processes whose command line holds the marker."""
+    """Pids of nodes whose command line or environment (which names the run folder) has it."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                line = (entry / "cmdline").read_bytes()
+                known = line + (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if marker in line and "swarmhold_nodes" in line:
+            if marker.encode() in known and b"swarmhold_nodes" in line:
                 found.append(int(entry.name))
     return found

@@ -11,7 +11,10 @@ from swarmhold.hardware.errors import ConfigError, MissingExtraError
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
-    """The ground truth that the launcher wrote.
+    """The ground truth that the launcher wrote, with what those of other hosts add.
+
+    Args:
+        folder: of the flight; events of other hosts' parts may lie in it as events-*.jsonl.
 
     Raises:
         ConfigError: the folder is no flight.
@@ -21,6 +24,12 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
         raise ConfigError(
             f"{folder} is no flight folder (no events.jsonl); give one that fly wrote"
         )
+    others = [line for file in sorted(folder.glob("events-*.jsonl")) for line in _lines(file)]
+    added = [line for line in others if line["event"] in ("fault", "speaks", "warning")]
+    return sorted(_lines(path) + added, key=lambda line: float(line["t"]))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
     out = []
     for line in path.read_text().splitlines():
         try:
