@@ -1,15 +1,18 @@
 """The fleet file: three levels, and every mistake named with its key."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from swarmhold.hardware.cli.doctor import main as doctor
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.cli import FlyArgs, fleet_config, main
+from swarmhold.hardware.fleet.environment import ALONE
 from swarmhold.hardware.fleet.file import Options, load_fleet
+from swarmhold.hardware.fleet.hosts import part_of
 
 GOOD = {
     "bundle": "slot",
@@ -133,8 +136,6 @@ def test_a_plan_beyond_its_means_is_refused_with_the_cure(tmp_path, capsys):
 
 def test_fly_says_what_it_cannot_start(tmp_path):
     file = str(write(tmp_path))
-    with pytest.raises(ConfigError, match="spreads the team over hosts"):
-        main(["--fleet", file])
     for option in (["--robots", "3"], ["--no-reweight"], ["--standbys", "1"]):
         with pytest.raises(ConfigError, match=option[0][-6:]):
             main(["--fleet", file, *option])
@@ -161,3 +162,78 @@ def test_fly_starts_the_supervisors_of_the_file_with_its_seed(tmp_path, named, a
     config = fleet_config(FlyArgs(fleet=file, supervisor=asked), tmp_path / "f", False)
     assert (config.supervisor, config.standbys) == starts and config.seed == 5
     assert fleet_config(FlyArgs(fleet=file, seed=0), tmp_path / "f", False).seed == 0
+
+
+def test_a_host_runs_its_part_and_looks_for_all_others(tmp_path):
+    fleet = load_fleet(write(tmp_path, domain=42))
+    base, pi = part_of(fleet, "base"), part_of(fleet, "pi")
+    assert (base.robots, base.ranks, base.world) == ((1,), (0,), True)
+    assert (pi.robots, pi.ranks, pi.world, pi.lead) == ((0, 2), (1,), False, "base")
+    assert str(base) == "robots 1, supervisor 0, world" and pi.runs(2) and not pi.runs(1)
+    assert base.network.peers == pi.network.peers == (("10.0.0.1", 5), ("10.0.0.2", 4))
+    assert part_of(load_fleet(write(tmp_path, domain=42, world="pi")), "pi").world
+
+
+def test_discovery_of_a_host_is_unicast_on_its_own_address_to_every_port_there_may_be(tmp_path):
+    fleet = load_fleet(write(tmp_path, domain=42))
+    profile = ElementTree.fromstring(part_of(fleet, "pi").network.profile(42))
+    assert texts(profile, "interfaceWhiteList/address") == ["10.0.0.2", "127.0.0.1"]
+    assert texts(profile, "transport_descriptor/type") == ["UDPv4"]
+    assert texts(profile, "useBuiltinTransports") == ["false"]
+    addresses = texts(profile, "initialPeersList/locator/udpv4/address")
+    assert addresses == ["10.0.0.1"] * 5 + ["127.0.0.1"] * 4, "its own nodes need no cable"
+    ports = texts(profile, "initialPeersList/locator/udpv4/port")
+    assert ports[:5] == [str(7400 + 250 * 42 + 10 + 2 * k) for k in range(5)]
+    # A metatraffic locator of one's own is what turns multicast off.
+    assert len(profile.findall(".//{*}metatrafficUnicastLocatorList/{*}locator/{*}udpv4")) == 1
+    alone = ElementTree.fromstring(ALONE.profile(42))
+    assert texts(alone, "interfaceWhiteList/address") == ["127.0.0.1"]
+    assert not alone.findall(".//{*}initialPeersList")
+
+
+def texts(profile, path):
+    return [found.text for found in profile.findall(".//{*}" + path.replace("/", "/{*}"))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "words"),
+    [
+        ({}, [], "spreads the team over hosts (base, pi); on each of them: swarmhold fly --fleet"),
+        ({}, ["--host", "base"], "name it in the fleet file (domain: 42)"),
+        ({"domain": 42}, ["--host", "bas"], "no host 'bas' in the fleet file; did you mean 'base'"),
+        ({"domain": 42}, ["--host", "spare"], "nothing of the fleet runs on spare; on base, pi"),
+        ({"domain": 42}, ["--host", "pi", "--wait", "-1"], "--wait is -1"),
+        (
+            {"domain": 42}, ["--host", "pi", "--fault", "crash:1@2"],
+            "crash is done on the host of robot 1, not on pi",
+        ),
+        (
+            {"domain": 42, "all": {"host": "pi", "allow_faults": True}},
+            ["--host", "pi", "--fault", "spoof:0@2"],
+            "spoof is done on the host of the world, not on pi",
+        ),
+        ({"world": "moon"}, ["--host", "pi"], "world is 'moon'"),
+        (
+            {"hosts": {"base": {"address": "10.0.0.2"}, "pi": {"address": "10.0.0.2"}}}, [],
+            "hosts base, pi have the same address 10.0.0.2",
+        ),
+        ({"hosts": {"base": {"address": "base.local"}, "pi": {}}}, [], "hosts.base.address ="),
+    ],
+)  # fmt: skip
+def test_what_a_host_cannot_fly_is_one_line(tmp_path, changes, options, words):
+    hosts = {**GOOD["hosts"], "spare": {"address": "10.0.0.9"}}
+    file = write(tmp_path, **{"hosts": hosts, **changes})
+    with pytest.raises(ConfigError) as caught:
+        main(["--fleet", str(file), *options])
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_another_machine_than_the_file_means_is_refused(tmp_path):
+    hosts = {"base": {"address": "10.0.0.1"}, "pi": {"address": "192.0.2.7"}}  # of no machine
+    with pytest.raises(NotReadyError, match=r"no address 192\.0\.2\.7.*knows pi; start --host pi"):
+        main(["--fleet", str(write(tmp_path, hosts=hosts, domain=42)), "--host", "pi"])
+
+
+def test_a_host_without_a_fleet_file_is_refused():
+    with pytest.raises(ConfigError, match="--host pi is one of a fleet file"):
+        main(["--bundle", "b", "--robots", "2", "--host", "pi"])

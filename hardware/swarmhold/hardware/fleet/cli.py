@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.faults import SIGNAL_KINDS
+from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.budget import cores_of
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, parse_join, play
 from swarmhold.hardware.runtime import OnnxPolicy
+
+AFTER_S = 2.0  # other hosts end after that of the recorder, so that nobody is missed in it
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class FlyArgs:
     """Team size."""
     fleet: Path | None = None
     """Fleet file, which says what bundle, robots, key, reweight, entities and standbys say."""
+    host: str | None = None
+    """Host of the fleet file that this is: start what runs on it, no more."""
+    wait: float = 60.0
+    """Longest time (s) that the hosts of a fleet file wait for each other."""
     key: tuple[Path, ...] = ()
     """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
     seconds: float = 30.0
@@ -62,6 +70,8 @@ def main(argv: list[str]) -> int:
     joins = dict(parse_join(text) for text in args.join)
     if args.seconds <= 0:
         raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
+    if args.wait < 0:
+        raise ConfigError(f"--wait is {args.wait:g}; it must be at least 0")
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
@@ -72,23 +82,30 @@ def main(argv: list[str]) -> int:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
     if len(joins) == config.robots:
         raise ConfigError("all robots are absent; leave at least one out of --join")
+    part = config.part
+    _reach(part, faults)
+    be_the_host(part)
     with stoppable():
         fleet = Fleet(config)
         warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
         if warning:
             note(f"warning: {warning}")
-        needed, there = cores_of(config.robots, config.robots, 1 + config.standbys), os.cpu_count()
+        needed, there = cores_of(config.robots, len(part.robots), len(part.ranks)), os.cpu_count()
         if needed > (there or 1):
             note(f"warning: nodes need about {needed:.1f} cores, of {there}; loops will be late")
-        note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
+        note(f"starting {part} on ROS domain {fleet.domain}")
+        here = {robot: at for robot, at in joins.items() if part.runs(robot)}
+        seconds = args.seconds + (0.0 if part.world else AFTER_S)
         try:
             with fleet:
-                play(fleet, args.seconds, faults, fleet.bundle.manifest.name, joins)
+                play(fleet, seconds, faults, fleet.bundle.manifest.name, here)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"all processes ended; what was recorded: {folder}") from None
     found = {"folder": str(folder), "recording": _mcap(folder), "domain": fleet.domain}
     if args.json:
         print_json(found)
+    elif not part.world:
+        say(f"flown; events and logs: {folder}; the recording is on {part.lead}")
     else:
         say(f"flown; recording: {found['recording']}; next: swarmhold report {folder}")
     return 0
@@ -103,6 +120,8 @@ def _whole(args: FlyArgs) -> FlyArgs:
     if args.fleet is None:
         if args.bundle is None or args.robots is None:
             raise ConfigError("give --bundle and --robots, or --fleet with a fleet file")
+        if args.host is not None:
+            raise ConfigError(f"--host {args.host} is one of a fleet file; give --fleet")
         return args
     for name in ("bundle", "robots", "key", "reweight", "entities", "standbys"):
         if getattr(args, name) != getattr(FlyArgs, name):
@@ -132,11 +151,12 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
             allow_faults=faults,
         )
     fleet = load_fleet(args.fleet)
-    if not fleet.on_one_host:
+    if args.host is None and not fleet.on_one_host:
         raise ConfigError(
-            f"{args.fleet} spreads the team over hosts, and fly starts all of it on this one; "
-            "start each host's nodes with ros2 launch swarmhold_bringup robot.launch.py"
+            f"{args.fleet} spreads the team over hosts ({', '.join(fleet.used_hosts)}); "
+            f"on each of them: swarmhold fly --fleet {args.fleet} --host NAME"
         )
+    part = part_of(fleet, args.host or fleet.world_host)
     refusing = [robot.name for robot in fleet.robots if not robot.allow_faults]
     if faults and refusing:
         raise ConfigError(f"{args.fleet} does not allow faults of {', '.join(refusing)}")
@@ -152,7 +172,24 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
         standbys=max(supervisors - 1, 0),
         allow_faults=faults,
         each=fleet.robots,
+        host=part if args.supervisor else replace(part, ranks=()),
+        wait_s=0.0 if fleet.on_one_host else args.wait,
     )
+
+
+def _reach(part: Part, faults: Sequence[FaultSpec]) -> None:
+    """Whether this host can break whom it is to break.
+
+    Raises:
+        ConfigError: another host has to.
+    """
+    for fault in faults:
+        signal = fault.kind in SIGNAL_KINDS
+        if (signal and not part.runs(fault.robot)) or (not signal and not part.world):
+            where = f"robot {fault.robot}" if signal else "the world"
+            raise ConfigError(
+                f"{fault.kind} is done on the host of {where}, not on {part.host}; give it there"
+            )
 
 
 def _mcap(folder: Path) -> str | None:

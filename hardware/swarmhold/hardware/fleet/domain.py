@@ -12,10 +12,10 @@ HIGHEST = 100  # ports of higher ids run into the system's ephemeral range
 _PARTICIPANTS = 4  # first participants of a domain whose ports are probed
 
 
-def ports(domain: int) -> list[int]:
+def ports(domain: int, participants: int = _PARTICIPANTS) -> list[int]:
     """Unicast discovery ports of a domain's first participants (DDSI-RTPS 2.2, 9.6.1.1)."""
     base = 7400 + 250 * domain
-    return [base + 10 + 2 * participant for participant in range(_PARTICIPANTS)]
+    return [base + 10 + 2 * participant for participant in range(participants)]
 
 
 def taken(domain: int) -> bool:

@@ -3,46 +3,105 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-# Quick discovery: initial announcements at 0.1 s, short leases. Loopback and UDP alone, said here
-# and not by the LOCALHOST range: that one brings shared memory along, which killed processes leave
-# behind for ever, and finds no more than 32 participants.
+from swarmhold.hardware.fleet.domain import ports
+
+LOOPBACK = "127.0.0.1"
+
+# Built-in transports and with them shared memory are off, which killed processes leave behind for
+# ever; so is the LOCALHOST range of ROS, which finds no more than 32 participants.
 _PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
 <profiles xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles">
   <transport_descriptors>
     <transport_descriptor>
-      <transport_id>loopback</transport_id>
+      <transport_id>udp</transport_id>
       <type>UDPv4</type>
-      <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
+      <interfaceWhiteList>{interfaces}</interfaceWhiteList>
     </transport_descriptor>
   </transport_descriptors>
   <participant profile_name="swarmhold" is_default_profile="true">
     <rtps>
-      <userTransports><transport_id>loopback</transport_id></userTransports>
+      <userTransports><transport_id>udp</transport_id></userTransports>
       <useBuiltinTransports>false</useBuiltinTransports>
-      <builtin><discovery_config>
-        <leaseDuration><sec>3</sec></leaseDuration>
-        <leaseAnnouncement><sec>0</sec><nanosec>500000000</nanosec></leaseAnnouncement>
-        <initialAnnouncements>
-          <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
-        </initialAnnouncements>
-      </discovery_config></builtin>
+      <builtin>
+        <discovery_config>
+          <leaseDuration>{lease}</leaseDuration>
+          <leaseAnnouncement>{announcement}</leaseAnnouncement>
+          <initialAnnouncements>
+            <count>10</count><period><sec>0</sec><nanosec>100000000</nanosec></period>
+          </initialAnnouncements>
+        </discovery_config>{unicast}
+      </builtin>
     </rtps>
   </participant>
 </profiles>
 """
+# A metatraffic locator of one's own, with address and port left to the middleware, is what turns
+# multicast off.
+_UNICAST = """
+        <metatrafficUnicastLocatorList><locator><udpv4/></locator></metatrafficUnicastLocatorList>
+        <initialPeersList>{peers}
+        </initialPeersList>"""
+_PEER = """
+          <locator><udpv4><address>{address}</address><port>{port}</port></udpv4></locator>"""
 
 
-def environment(folder: Path, domain: int) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the nodes of one host find each other and those of other hosts.
+
+    Attributes:
+        address: by which other hosts reach this one; None: there are none, loopback is all.
+        peers: address of every host, with how many participants its nodes may have at a time.
+        announce_s: s between two announcements of a participant.
+        lease_s: s of silence after which a participant is forgotten.
+    """
+
+    address: str | None = None
+    peers: tuple[tuple[str, int], ...] = ()
+    announce_s: float = 0.5
+    lease_s: float = 3.0
+
+    def profile(self, domain: int) -> str:
+        """The discovery profile (XML) of every node of the host.
+
+        A peer without a port would stand for the ports of four participants (or of the
+        transport's `maxInitialPeersRange`), on every host; so each port is written out.
+        """
+        own = [LOOPBACK] if self.address is None else [self.address, LOOPBACK]
+        peers = [
+            _PEER.format(address=LOOPBACK if address == self.address else address, port=port)
+            for address, participants in self.peers
+            for port in ports(domain, participants)
+        ]
+        return _PROFILE.format(
+            interfaces="".join(f"<address>{address}</address>" for address in own),
+            lease=_duration(self.lease_s),
+            announcement=_duration(self.announce_s),
+            unicast=_UNICAST.format(peers="".join(peers)) if peers else "",
+        )
+
+
+ALONE = Network()
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    return f"<sec>{whole}</sec><nanosec>{round(1e9 * (seconds - whole))}</nanosec>"
+
+
+def environment(folder: Path, domain: int, network: Network) -> dict[str, str]:
     """Variables of every node; writes the discovery profile into the run folder.
 
     Args:
         folder: of the run; logs go there.
         domain: ROS domain.
+        network: how nodes find each other.
     """
     profile = folder / "discovery.xml"
-    profile.write_text(_PROFILE)
+    profile.write_text(network.profile(domain))
     env = dict(os.environ)
     env.update(
         ROS_DOMAIN_ID=str(domain),
@@ -53,5 +112,6 @@ def environment(folder: Path, domain: int) -> dict[str, str]:
         OPENBLAS_NUM_THREADS="1",
         PYTHONUNBUFFERED="1",
     )
-    env.pop("ROS_LOCALHOST_ONLY", None)
+    for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"):
+        env.pop(name, None)
     return env

@@ -6,6 +6,7 @@ docs/ros2.md has an example.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class Host(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str = Field("127.0.0.1", min_length=1)
-    """IP address by which the others reach it."""
+    address: IPv4Address = IPv4Address("127.0.0.1")
+    """By which the others reach it."""
     cores: float = Field(2.0, gt=0)
     """That nodes may use."""
 
@@ -73,13 +74,26 @@ class FleetFile(BaseModel):
     """By name."""
     supervisors: tuple[str, ...] = (HERE,)
     """Hosts of the supervisors; the first speaks, the others stand by."""
+    world: str | None = None
+    """Host of the simulated world and the recorder; None: of the first supervisor or robot."""
     robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST)
     """In roster order."""
 
     @property
+    def world_host(self) -> str:
+        """Where world and recorder run."""
+        return self.world or next(iter((*self.supervisors, self.robots[0].host)))
+
+    @property
+    def used_hosts(self) -> tuple[str, ...]:
+        """Hosts on which something runs, in the order of the file."""
+        used = {robot.host for robot in self.robots} | {*self.supervisors, self.world_host}
+        return tuple(host for host in self.hosts if host in used)
+
+    @property
     def on_one_host(self) -> bool:
         """Whether everything runs on one computer."""
-        return len({robot.host for robot in self.robots} | set(self.supervisors)) <= 1
+        return len(self.used_hosts) <= 1
 
 
 def load_fleet(path: Path) -> FleetFile:
@@ -146,7 +160,15 @@ def _agree(fleet: FleetFile, path: Path) -> None:
     for where, host in (
         *((f"robots.{i}.host", robot.host) for i, robot in enumerate(fleet.robots)),
         *((f"supervisors.{i}", host) for i, host in enumerate(fleet.supervisors)),
+        ("world", fleet.world_host),
     ):
         if host not in fleet.hosts:
             known = ", ".join(fleet.hosts)
             raise ConfigError(f"{path}: {where} is {host!r}; hosts in this file: {known}")
+    addresses = [fleet.hosts[host].address for host in fleet.used_hosts]
+    shared = [h for h in fleet.used_hosts if addresses.count(fleet.hosts[h].address) > 1]
+    if shared:
+        raise ConfigError(
+            f"{path}: hosts {', '.join(shared)} have the same address "
+            f"{fleet.hosts[shared[0]].address}; give each one its own (hosts.{shared[0]}.address)"
+        )

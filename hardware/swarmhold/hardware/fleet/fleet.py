@@ -21,6 +21,7 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
+from swarmhold.hardware.fleet.hosts import Part
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.shipped import located
@@ -51,6 +52,8 @@ class FleetConfig:
         allow_faults: whether nodes obey fault commands.
         absent: robots that are not started; they may join later.
         each: what every robot has of its own, in roster order; none: what is said above.
+        host: what this host runs of it; None: everything.
+        wait_s: s that hosts wait for each other.
     """
 
     bundle: Path
@@ -67,6 +70,14 @@ class FleetConfig:
     allow_faults: bool = False
     absent: tuple[int, ...] = ()
     each: tuple[Options, ...] = ()
+    host: Part | None = None
+    wait_s: float = 0.0
+
+    @property
+    def part(self) -> Part:
+        """What is started here."""
+        ranks = range(1 + self.standbys) if self.supervisor else ()
+        return self.host or Part(tuple(range(self.robots)), tuple(ranks))
 
     def options_of(self, robot: int) -> Options:
         """What a robot has."""
@@ -109,9 +120,11 @@ class Fleet:
             raise ConfigError(f"{config.robots} robots; this host runs 1 to {most}")
         _need("rclpy", "ros")
         _need("swarmhold_msgs", None)
-        _need("pybullet", "sim")
-        if config.record:
-            _need("rosbags", "record")
+        self.part = config.part
+        if self.part.world:
+            _need("pybullet", "sim")
+            if config.record:
+                _need("rosbags", "record")
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         self.config = config
@@ -124,9 +137,10 @@ class Fleet:
         self.children: dict[str, Child] = {}
         self.started_at = 0.0
         self._world_started = threading.Event()
+        self._acting: set[int] = set()
         self._closing = False
         self._events = (config.folder / "events.jsonl").open("a")
-        self._env = environment(config.folder, self.domain)
+        self._env = environment(config.folder, self.domain, self.part.network)
 
     def __enter__(self) -> Fleet:
         try:
@@ -143,29 +157,30 @@ class Fleet:
         config, manifest = self.config, self.bundle.manifest
         (config.folder / "logs").mkdir(exist_ok=True)
         self.log("flight", **self._about())
-        if config.record:
+        if config.record and self.part.world:
             self._spawn(
                 "recorder",
                 {"folder": str((config.folder / "mcap").resolve()), "team_size": config.robots},
             )
-        if config.supervisor:
-            for rank in range(1 + config.standbys):
-                self.start_supervisor(rank)
+        for rank in self.part.ranks:
+            self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
-        for robot in range(config.robots):
-            if robot not in config.absent:
-                self._spawn_robot(robot)
-        self._spawn(
-            "world",
-            {
-                "scenario": manifest.scenario,
-                "robot": manifest.robot,
-                "team_size": config.robots,
-                "seed": config.seed,
-                "allow_faults": config.allow_faults,
-            },
-        )
+        for robot in self.part.present(config.absent):
+            self._spawn_robot(robot)
+        if self.part.world:
+            self._spawn(
+                "world",
+                {
+                    "scenario": manifest.scenario,
+                    "robot": manifest.robot,
+                    "team_size": config.robots,
+                    "seed": config.seed,
+                    "allow_faults": config.allow_faults,
+                    "awaited": config.robots - len(config.absent),
+                    "wait_s": config.wait_s,
+                },
+            )
         self._await_quorum()
         self.started_at = time.time()
         self.log("started")
@@ -188,6 +203,7 @@ class Fleet:
             "supervisor": config.supervisor,
             "standbys": config.standbys,
             "absent": config.absent,
+            "host": self.part.host,
         }
 
     def _spawn(
@@ -242,18 +258,26 @@ class Fleet:
         Raises:
             NotReadyError: a node failed, or was not ready in time.
         """
-        deadline = time.monotonic() + START_S
-        while not self._world_started.wait(0.05):
+        deadline = time.monotonic() + (patience := START_S + self.config.wait_s)
+        while not self._acts():
+            time.sleep(0.05)
             check_stop()
             for child in self.children.values():
                 if not child.running:
                     raise NotReadyError(f"{child.name} ended at start: {child.last_words()}")
             if time.monotonic() > deadline:
                 late = [c.name for c in self.children.values() if not c.ready.is_set()]
-                who = ", ".join(late) if late else "some robot sends no commands"
+                who = ", ".join(late) or self.part.idle
                 raise NotReadyError(
-                    f"no quorum after {START_S:.0f} s ({who}); see {self.config.folder}/logs"
+                    f"no quorum after {patience:.0f} s ({who}); see {self.config.folder}/logs"
                 )
+
+    def _acts(self) -> bool:
+        """Whether the flight has begun, as far as this host can tell."""
+        if self.part.world:
+            return self._world_started.is_set()
+        acts = self._acting >= set(self.part.present(self.config.absent))
+        return acts and all(child.ready.is_set() for child in self.children.values())
 
     def _on_line(self, name: str, values: dict[str, Any]) -> None:
         event = values["event"]
@@ -267,6 +291,8 @@ class Fleet:
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
             self._world_started.set()
+        elif event == "acts":
+            self._acting.add(values["robot"])
         elif event == "fault":  # the robot itself says when it began to misbehave
             self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":

@@ -246,6 +246,8 @@ class PolicyNode(LifecycleNode):
             self._quorum = complete or now - self._first_at > QUORUM_S
             if self._quorum and not complete:
                 say("warning", text=f"robot {self._robot} starts without having heard everybody")
+            if self._quorum:
+                say("acts", robot=self._robot)
         return self._quorum
 
     def _watch(self) -> None:

@@ -52,6 +52,8 @@ class WorldNode(Node):
             ("team_size", 1),
             ("seed", 0),
             ("allow_faults", False),
+            ("awaited", 0),
+            ("wait_s", 0.0),
         ):
             self.declare_parameter(name, default)
         refuse_duplicate(self)
@@ -67,6 +69,8 @@ class WorldNode(Node):
         self._commanded_at = np.full(self._n, -np.inf)
         self._advanced_at = time.monotonic()
         self._started, self._first_at = False, 0.0
+        self._awaited = int(self.get_parameter("awaited").value)
+        self._patient_until = time.monotonic() + float(self.get_parameter("wait_s").value)
         self._ticks = 0
         self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
         self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
@@ -109,6 +113,8 @@ class WorldNode(Node):
     def _tick(self) -> None:
         now = time.monotonic()
         self._diagnostics.tick()
+        if self._waits(now):
+            return
         idle = now - self._commanded_at > COMMAND_S
         if not self._started:
             self._started = self._is_complete(now)
@@ -136,6 +142,14 @@ class WorldNode(Node):
                 error=round(error, 4),
                 positions=np.round(self._world.position[:, :2], 3).tolist(),
             )
+
+    def _waits(self, now: float) -> bool:
+        """No sensor frame, and so no robot acts, before the nodes of all hosts are there."""
+        if now < self._patient_until:
+            topics = [f"/robot_{robot}/cmd_vel" for robot in range(self._n)]
+            if sum(self.count_publishers(topic) > 0 for topic in topics) >= self._awaited:
+                self._patient_until = now
+        return now < self._patient_until
 
     def _is_complete(self, now: float) -> bool:
         """Every robot has sent a command, or the wait for it is over."""
