@@ -125,7 +125,8 @@ def test_a_plan_beyond_its_means_is_refused_with_the_cure(tmp_path, capsys):
     file = write(tmp_path, robots=robots, radio_bytes_per_s=100_000.0)
     budget = budget_of(load_fleet(file))
     states = budget.flows[0]
-    assert states.copies == 30 * 16, "half of the robots, and one of two supervisors"
+    expected = 30 * 16 + 15
+    assert states.copies == expected, "half of the robots, one of two supervisors, and the recorder"
     assert doctor(["--fleet", str(file)]) == 2
     told = capsys.readouterr().out
     assert "kB/s between hosts" in told and "base: its nodes need" in told

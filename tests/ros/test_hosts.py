@@ -22,6 +22,7 @@ from hosts import Parts, hosts_or_skip
 
 from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.fleet import fleet as fleets
+from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.hosts import Part, part_of
@@ -164,6 +165,15 @@ def test_hosts_wait_for_each_other_and_nobody_is_accused(calm):
     assert false_alarms(flight)[0] == 0 and touched(calm[0]) == 0
     assert flight.error[-1] < MET_M < flight.error[0]
     assert calm[2] == 0, "no multicast"
+
+
+def test_the_radio_budget_is_what_passes_on_the_cable(calm):
+    """At the rate that the loops really had."""
+    flight = read_flight(calm[0] / "arena")
+    window = np.array(calm[3]) - started_at(calm[0])
+    hz = ((flight.t >= window[0]) & (flight.t < window[1])).sum() / (window[1] - window[0])
+    planned = budget_of(load_fleet(calm[0] / "fleet.yaml")).air
+    assert 0.85 < calm[1] / (planned * hz / 20.0) < 1.15
 
 
 def test_the_folder_of_the_recorder_is_a_whole_flight(calm):
