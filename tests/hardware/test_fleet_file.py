@@ -63,7 +63,7 @@ def test_a_short_file_is_enough(tmp_path):
     [
         ({"bundel": "x"}, "unknown key 'bundel'; did you mean 'bundle'?"),
         ({"all": {"hots": "pi"}}, "unknown key 'all.hots'; did you mean 'host'?"),
-        ({"types": {"scout": {"speed": 1}}}, "unknown key 'types.scout.speed'; known: host"),
+        ({"types": {"scout": {"speed": 1}}}, "unknown key 'types.scout.speed'; known: reweight"),
         ({"robots": [{"name": "a"}, {"name": "b", "typ": "scout"}]}, "unknown key 'robots.1.typ'"),
         ({"robots": [{"type": "scout"}]}, "robots.0.name is missing"),
         ({"robots": [{"name": "Bad Name"}]}, "robots.0.name = 'Bad Name'"),

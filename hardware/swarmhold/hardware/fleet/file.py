@@ -13,26 +13,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.cli.config import read_mapping
-from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.parameters import RobotOptions
 
 HERE = "localhost"
 MOST = 50  # robots
 
 
-class Options(BaseModel):
+class Options(RobotOptions):
     """What can be said of all robots, of a type, or of a single one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = HERE
     """Where its node runs."""
-    reweight: bool = True
-    """Whether it uses health weights."""
-    entities: Entities = "none"
-    """Whom it attends to in a team larger than any of training; see `EntityBudget`."""
-    allow_faults: bool = False
-    """Whether it obeys fault commands."""
 
 
 class Robot(Options):

@@ -13,7 +13,6 @@ import time
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import (
@@ -32,12 +31,14 @@ from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
+from swarmhold.hardware.parameters import PolicyParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
 from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -60,17 +61,8 @@ class PolicyNode(LifecycleNode):
         super().__init__(
             "policy", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (
-            ("bundle", ""),
-            ("keys", ""),
-            ("robot", 0),
-            ("team_size", 1),
-            ("reweight", True),
-            ("entities", "none"),
-            ("allow_faults", False),
-            ("autostart", True),
-        ):
-            self.declare_parameter(name, default)
+        self._told = declare(self, PolicyParameters)
+        self._robot, self._n = self._told.robot, self._told.team_size
         self._controller: RobotController | None = None
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
@@ -83,12 +75,8 @@ class PolicyNode(LifecycleNode):
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
         self._twin_watch: Subscription | None = None
         self._status: PolicyReport | None = None
-        if self._value("autostart"):
+        if self._told.autostart:
             self._start()
-
-    def _value(self, name: str) -> object:
-        parameter: Parameter = self.get_parameter(name)
-        return parameter.value
 
     def _start(self) -> None:
         if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
@@ -99,10 +87,9 @@ class PolicyNode(LifecycleNode):
         """Open the bundle and make all endpoints."""
         self._problem = ""
         try:
-            self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
-            keys = pinned(str(self._value("keys")))
-            self._policy = OnnxPolicy(open_bundle(str(self._value("bundle")), keys))
-            self._entities = self._policy.entity_budget(self._value("entities")).mode  # type: ignore[arg-type]
+            bundle = open_bundle(self._told.bundle, pinned(self._told.keys))
+            self._policy = OnnxPolicy(bundle)
+            self._entities = self._policy.entity_budget(self._told.entities).mode
         except SwarmholdError as error:
             self._problem = str(error)
             self.get_logger().error(self._problem)
@@ -117,7 +104,7 @@ class PolicyNode(LifecycleNode):
         self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         self.create_subscription(SensorFrame, "sense", self._on_sense, STREAM_QOS)
-        if self._value("allow_faults"):
+        if self._told.allow_faults:
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
         self._twin_watch = self.create_subscription(
             RobotState, "state", self._on_own_state, STATE_QOS
@@ -157,7 +144,7 @@ class PolicyNode(LifecycleNode):
             team_size=self._n,
             loop_hz=self._policy.bundle.spec.loop_hz,
             boot_id=self._boot_id,
-            reweight=bool(self._value("reweight")),
+            reweight=self._told.reweight,
             entities=self._entities,
         )
         self._controller = RobotController(self._policy, task, config)

@@ -28,6 +28,8 @@ from swarmhold_msgs.msg import (
 )
 
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
+from swarmhold.hardware.parameters import RecorderParameters
+from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -49,9 +51,8 @@ class Recorder(Node):
         super().__init__(
             "recorder", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (("folder", ""), ("team_size", 1)):
-            self.declare_parameter(name, default)
-        self._folder = Path(str(self.get_parameter("folder").value))
+        told = declare(self, RecorderParameters)
+        self._folder = Path(told.folder)
         if self._folder.exists():
             raise ConfigError(f"{self._folder} exists already; choose a new folder to record to")
         self._queue: queue.Queue[tuple[Any, int, bytes] | None] = queue.Queue()
@@ -60,7 +61,7 @@ class Recorder(Node):
         self._store = _typestore()
         self._full = False
         self._written = 0
-        for topic, kind, qos in topics(int(self.get_parameter("team_size").value)):
+        for topic, kind, qos in topics(told.team_size):
             self._listen(topic, kind, qos)
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()

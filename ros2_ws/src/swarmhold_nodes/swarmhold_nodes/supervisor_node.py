@@ -19,11 +19,13 @@ from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection.radio import SUPERVISOR
 from swarmhold.hardware.messages import EVERYBODY
 from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
+from swarmhold.hardware.parameters import SupervisorParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     STATE_QOS,
@@ -44,20 +46,17 @@ class SupervisorNode(Node):
         super().__init__(
             "supervisor", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (("bundle", ""), ("keys", ""), ("team_size", 1), ("rank", 0)):
-            self.declare_parameter(name, default)
+        told = declare(self, SupervisorParameters)
         refuse_duplicate(self)
-        keys = pinned(str(self.get_parameter("keys").value))
-        bundle = open_bundle(str(self.get_parameter("bundle").value), keys)
+        bundle = open_bundle(told.bundle, pinned(told.keys))
         self._policy = OnnxPolicy(bundle)
         self._watch: FleetWatch | None = None
-        self._n = int(self.get_parameter("team_size").value)
+        self._n = told.team_size
         self._settings = bundle.health
         self._state = supervisor_init(self._settings, (), self._n)
         self._beliefs = Beliefs(self._n, bundle.short_digest)
         self._estopped = np.zeros(self._n, bool)
-        rank = int(self.get_parameter("rank").value)
-        self._office = OfficeConfig(self.get_name(), rank, self._settings.lease_s)
+        self._office = OfficeConfig(self.get_name(), told.rank, self._settings.lease_s)
         self._post, self._seq = office_init(time.monotonic()), 0
         self._last, self._weights = np.zeros(self._n, np.int8), np.ones(self._n)
         self._first_at, self._assembled = float("inf"), False

@@ -19,10 +19,12 @@ from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.parameters import WorldParameters
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -46,31 +48,18 @@ class WorldNode(Node):
         super().__init__(
             "world", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (
-            ("scenario", "rendezvous"),
-            ("robot", "epuck"),
-            ("team_size", 1),
-            ("seed", 0),
-            ("allow_faults", False),
-            ("awaited", 0),
-            ("wait_s", 0.0),
-        ):
-            self.declare_parameter(name, default)
+        told = declare(self, WorldParameters)
         refuse_duplicate(self)
-        values = {
-            name: self.get_parameter(name).value
-            for name in ("scenario", "robot", "team_size", "seed")
-        }
-        self._n = int(values["team_size"])
-        spec = policy_spec(values["robot"])
+        self._n = told.team_size
+        spec = policy_spec(told.robot)
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
-        self._world = World(values["scenario"], values["robot"], self._n, int(values["seed"]))
+        self._world = World(told.scenario, told.robot, self._n, told.seed)
         self._setpoint = np.zeros((self._n, 2))
         self._commanded_at = np.full(self._n, -np.inf)
         self._advanced_at = time.monotonic()
         self._started, self._first_at = False, 0.0
-        self._awaited = int(self.get_parameter("awaited").value)
-        self._patient_until = time.monotonic() + float(self.get_parameter("wait_s").value)
+        self._awaited = told.awaited
+        self._patient_until = time.monotonic() + told.wait_s
         self._ticks = 0
         self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
         self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
@@ -85,9 +74,9 @@ class WorldNode(Node):
                 partial(self._on_command, robot),
                 STREAM_QOS,
             )
-        self._scenario, self._told = values["scenario"], None
+        self._scenario, self._last_task = told.scenario, None
         self._tell()
-        if self.get_parameter("allow_faults").value:
+        if told.allow_faults:
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
         self._diagnostics = Diagnostics(self, "world", self._period, self._facts)
         self.create_timer(self._period, self._tick)
@@ -165,9 +154,9 @@ class WorldNode(Node):
     def _tell(self) -> None:
         """What is to be done, where it is news."""
         task = self._world.task
-        if task != self._told:
+        if task != self._last_task:
             self._task_pub.publish(codec.task_to_ros(task, self._scenario))
-            self._told = task
+            self._last_task = task
 
     def _move(self, now: float, idle: np.ndarray) -> None:
         """Advance the physics to the present, in whole physics steps."""

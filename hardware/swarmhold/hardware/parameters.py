@@ -1,0 +1,128 @@
+"""What every node can be told at start: one class per node, which ROS parameters are declared from.
+
+All of it is fixed while a node runs. Descriptions, ranges and choices are those of the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from swarmhold.hardware.entity_budget import Entities
+from swarmhold.hardware.errors import ConfigError
+
+T = TypeVar("T", bound=BaseModel)
+MOST = 64  # robots that messages have room for
+
+
+class RobotOptions(BaseModel):
+    """What can be said of one robot, in a fleet file or to its node."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    reweight: bool = True
+    """Whether it uses health weights."""
+    entities: Entities = "none"
+    """Whom it attends to in a team larger than any of training; see `EntityBudget`."""
+    allow_faults: bool = False
+    """Whether it obeys fault commands."""
+
+
+class NodeParameters(BaseModel):
+    """Of a node for a team."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    team_size: int = Field(1, ge=1, le=MOST)
+    """Robots in the roster."""
+
+
+class BundleParameters(NodeParameters):
+    """Of a node that opens the team's bundle."""
+
+    bundle: str = Field(min_length=1)
+    """Policy bundle: folder, archive, slot, or the name of one that ships."""
+    keys: str = ""
+    """Public keys or folders of them, as in PATH, one of which must have signed the bundle."""
+
+
+class PolicyParameters(BundleParameters, RobotOptions):
+    """Of `policy_node`."""
+
+    robot: int = Field(0, ge=0, le=MOST - 1)
+    """Roster index."""
+    autostart: bool = True
+    """Whether it configures and activates itself; without, it waits for a lifecycle manager."""
+
+    @model_validator(mode="after")
+    def _is_in_its_roster(self) -> PolicyParameters:
+        if self.robot >= self.team_size:
+            raise ValueError(f"robot {self.robot} is not in a roster of {self.team_size}")
+        return self
+
+
+class SupervisorParameters(BundleParameters):
+    """Of `supervisor_node`."""
+
+    rank: int = Field(0, ge=0, le=15)
+    """0 speaks, 1 and more stand by in this order."""
+
+
+class WorldParameters(NodeParameters):
+    """Of `world_node`."""
+
+    scenario: str = "rendezvous"
+    """Scenario by name."""
+    robot: str = "epuck"
+    """Robot class by name."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Of start poses, landmarks and sensing noise."""
+    allow_faults: bool = False
+    """Whether motors and batteries obey fault commands."""
+    awaited: int = Field(0, ge=0, le=MOST)
+    """Robots whose nodes must be there before any of them senses anything."""
+    wait_s: float = Field(0.0, ge=0.0)
+    """S after which the others are no longer waited for."""
+
+
+class RecorderParameters(NodeParameters):
+    """Of `recorder`."""
+
+    folder: str = Field(min_length=1)
+    """New folder to record to."""
+
+
+def checked(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Parameters from their values.
+
+    Args:
+        kind: class of the node.
+        values: by name; what is left out has its default.
+
+    Raises:
+        ConfigError: a value is wrong or missing; the message names the parameter.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        raise ConfigError(f"parameter {name} is missing; give it: -p {name}:=VALUE")
+    message = first["msg"].removeprefix("Value error, ")
+    raise ConfigError(f"parameter {name} = {first['input']!r}: {message}" if name else message)
+
+
+def bounds_of(field: FieldInfo) -> tuple[int, int] | None:
+    """Least and largest value of a field that has both."""
+    least = [item.ge for item in field.metadata if hasattr(item, "ge")]
+    most = [item.le for item in field.metadata if hasattr(item, "le")]
+    return (int(least[0]), int(most[0])) if least and most else None
+
+
+def choices_of(field: FieldInfo) -> tuple[str, ...]:
+    """Words that a field may hold; none where any will do."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
