@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarmhold.hardware.messages import Mode, RobotState
+from swarmhold.hardware.messages import Mode, RobotState, later
 from swarmhold.hardware.monitor import BITS, MonitorInput
 from swarmhold.hardware.sanity import Said
 from swarmhold.hardware.types import REACH, Bool, Float, Int, Kinematics
 
 STALL_S = 0.15  # s between two looks, from which on the receiver itself was held up
+FORGOTTEN_S = 10.0  # s without any message, after which it no longer matters what the last one was
 MOST_EXCUSED_S = 0.5  # s of somebody's silence that the receiver's own stalls may explain
 
 
@@ -54,11 +55,12 @@ class Beliefs:
         if not 0 <= robot < self._n:
             return
         rebooted = state.boot_id != self._boot_id[robot]
-        if not rebooted and state.seq <= self._seq[robot]:
+        silent = now - self._heard_at[robot]
+        if not (rebooted or silent > FORGOTTEN_S or later(state.seq, int(self._seq[robot]))):
             return
         if rebooted and self._fresh[robot]:
             self._other_boot[robot] = self._boot_id[robot]
-        if rebooted or state.control_seq > self._control_seq[robot]:
+        if rebooted or later(state.control_seq, int(self._control_seq[robot])):
             self._moved_at[robot] = now
             self._control_seq[robot] = state.control_seq
         self._heard_at[robot], self._boot_id[robot] = now, state.boot_id

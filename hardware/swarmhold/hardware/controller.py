@@ -97,6 +97,8 @@ class RobotController:
         self._policy, self._config, self._spec = policy, config, spec
         self._budget = policy.entity_budget(config.entities)
         self._settings = policy.bundle.health
+        self._safety = safety_config(spec, task.half_width)
+        self._home = task.home
         self.on_task(task)
         self._every = round(ratio)
         n = config.team_size
@@ -118,10 +120,14 @@ class RobotController:
         self._assembled, self._first_look = False, float("inf")
 
     def on_task(self, task: Task) -> None:
-        """What the team is to do, at the start and whenever it changes."""
+        """What the team is to do, at the start and whenever it changes.
+
+        One with another home or fence than the first is dropped: the fence is not moved in flight.
+        """
+        if (task.home, task.half_width) != (self._home, self._safety.half_width):
+            return
         self._scene = scene_of(task)
         self._rank = self._scene.landmarks.rank()[0]
-        self._safety = safety_config(self._spec, task.half_width)
 
     def on_state(self, state: RobotState, now: float) -> None:
         """A teammate's message arrived at `now` (s, own monotonic clock)."""

@@ -30,6 +30,10 @@ class NotReadyError(SwarmholdError):
     """Something that must be running is not (a robot, a node, a link)."""
 
 
+class MessageError(SwarmholdError):
+    """A message makes no sense; whoever receives it drops it."""
+
+
 def hint(word: object, known: Iterable[str], prefix: str = "", otherwise: str = "known") -> str:
     """What to say of a word that is not among those known: the nearest, or all of them."""
     words = [str(name) for name in known]

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 EVERYBODY = 255  # recipient of a broadcast
+WORD = 2**32  # counters have 32 bits on the wire
+
+
+def later(new: int, old: int) -> bool:
+    """Whether a counter of 32 bits has passed another one, across its wrap (RFC 1982).
+
+    So that nobody can end all succession by naming the last term there is.
+    """
+    return 0 < (new - old) % WORD < WORD // 2
 
 
 class Mode(IntEnum):

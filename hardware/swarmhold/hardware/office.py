@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from swarmhold.hardware.messages import HealthTable
+from swarmhold.hardware.messages import WORD, HealthTable, later
 
 FORGOTTEN_S = 10.0  # s without any table, after which it no longer matters what the last one was
 
@@ -71,11 +71,13 @@ def hear(config: OfficeConfig, state: OfficeState, table: HealthTable, now: floa
     """Another supervisor's table: stand by if it counts more than one's own."""
     if table.issuer == config.issuer:
         return state
-    heard = max(state.heard, table.term)
-    mine = (-state.term, config.issuer)
-    if state.speaks and mine < (-table.term, table.issuer):
+    heard = table.term if later(table.term, state.heard) else state.heard
+    mine_counts = later(state.term, table.term) or (
+        state.term == table.term and config.issuer < table.issuer
+    )
+    if state.speaks and mine_counts:
         return replace(state, heard=heard)
-    if table.term < state.heard:
+    if later(state.heard, table.term):
         return state  # of a term that is over
     return OfficeState(False, 0, heard, now, state.last_now)
 
@@ -90,7 +92,7 @@ def office_step(config: OfficeConfig, state: OfficeState, now: float) -> OfficeS
         return OfficeState(False, 0, state.heard, since, now)
     if state.speaks or now - state.heard_at < config.patience_s:
         return replace(state, last_now=now)
-    term = state.heard + 1
+    term = (state.heard + 1) % WORD
     return OfficeState(True, term, term, now, now)
 
 
@@ -106,7 +108,7 @@ def supersedes(new: HealthTable, held: HealthTable | None, silent_s: float) -> b
     if silent_s > FORGOTTEN_S:
         return True
     if held is None or new.term != held.term:
-        return held is None or new.term > held.term
+        return held is None or later(new.term, held.term)
     if new.issuer != held.issuer:
         return new.issuer < held.issuer
-    return new.seq > held.seq
+    return later(new.seq, held.seq)

@@ -1,4 +1,8 @@
-"""Values of the contract from messages, whoever decoded them: rclpy, or rosbags from a file."""
+"""Values of the contract from messages, whoever decoded them: rclpy, or rosbags from a file.
+
+Anybody on the network may have sent them. What contradicts itself raises `MessageError`; single
+numbers that are not finite or beyond reach become NaN, which everything behind here expects.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import HealthTable, RobotState, SensorFrame, Task
+from swarmhold.hardware.types import REACH
+
+Triple = tuple[float, float, float]
 
 
 def seconds_of(stamp: Any) -> float:
@@ -15,8 +23,18 @@ def seconds_of(stamp: Any) -> float:
     return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
 
 
-def read_state(msg: Any) -> RobotState:
-    """State message."""
+def read_state(msg: Any, sender: int | None = None) -> RobotState:
+    """State message.
+
+    Args:
+        msg: the message.
+        sender: robot on whose topic it came; None: any.
+
+    Raises:
+        MessageError: it speaks of another robot than its topic does.
+    """
+    if sender not in (None, msg.robot):
+        raise MessageError(f"on the topic of robot {sender}, of robot {msg.robot}")
     return RobotState(
         robot=msg.robot,
         recipient=msg.recipient,
@@ -26,8 +44,8 @@ def read_state(msg: Any) -> RobotState:
         stamp=seconds_of(msg.header.stamp),
         position=_triple(msg.position),
         velocity=_triple(msg.velocity),
-        yaw=msg.yaw,
-        yaw_rate=msg.yaw_rate,
+        yaw=_within(msg.yaw),
+        yaw_rate=_within(msg.yaw_rate),
         battery=msg.battery,
         mode=msg.mode,
         bundle=msg.bundle,
@@ -36,40 +54,66 @@ def read_state(msg: Any) -> RobotState:
 
 
 def read_frame(msg: Any) -> SensorFrame:
-    """Sensor frame."""
+    """Sensor frame; bodies of which it is not known where they are, are left out.
+
+    Raises:
+        MessageError: sightings do not pair up with who is sighted.
+    """
+    sightings = _triples(msg.sightings, "sightings")
+    if len(sightings) != len(msg.sighted):
+        raise MessageError(f"{len(sightings)} sightings of {len(msg.sighted)} robots")
+    bodies = _triples(msg.bodies, "bodies")
     return SensorFrame(
         stamp=seconds_of(msg.header.stamp),
         position=_triple(msg.position),
         velocity=_triple(msg.velocity),
-        yaw=msg.yaw,
-        yaw_rate=msg.yaw_rate,
+        yaw=_within(msg.yaw),
+        yaw_rate=_within(msg.yaw_rate),
         battery=msg.battery,
         sighted=tuple(msg.sighted),
-        sightings=_triples(msg.sightings),
-        bodies=_triples(msg.bodies),
+        sightings=sightings,
+        bodies=tuple(body for body in bodies if np.isfinite(body).all()),
     )
 
 
 def read_table(msg: Any) -> HealthTable:
-    """Health table."""
+    """Health table; a weight that is none is 0.
+
+    Raises:
+        MessageError: it does not say the same things of the same number of robots.
+    """
+    counts = {len(msg.weights), len(msg.states), len(msg.reasons)}
+    if len(counts) > 1:
+        raise MessageError(f"weights, states and reasons of {sorted(counts)} robots")
+    weights = np.clip(np.nan_to_num(np.asarray(msg.weights, float), nan=0.0), 0.0, 1.0)
     return HealthTable(
         stamp=seconds_of(msg.header.stamp),
         term=msg.term,
         seq=msg.seq,
         issuer=msg.issuer,
         lease_s=msg.lease_s,
-        weights=tuple(msg.weights),
+        weights=tuple(weights.tolist()),
         states=tuple(msg.states),
         reasons=tuple(msg.reasons),
     )
 
 
 def read_task(msg: Any) -> Task:
-    """Task."""
-    return Task(
-        *(_triples(msg.landmarks), _triple(msg.home), float(msg.half_width)),
-        *(tuple(msg.owners), _triples(msg.posts)),
-    )
+    """Task.
+
+    Raises:
+        MessageError: a place is nowhere, the fence has no inside, or landmarks have other owners.
+    """
+    landmarks, posts = _triples(msg.landmarks, "landmarks"), _triples(msg.posts, "posts")
+    home, half_width = _triple(msg.home), _within(float(msg.half_width))
+    owners = tuple(msg.owners)
+    if len(owners) not in (0, len(landmarks)):
+        raise MessageError(f"{len(owners)} owners of {len(landmarks)} landmarks")
+    if not (np.isfinite([home, *landmarks, *posts]).all() and half_width > 0.0):
+        raise MessageError("numbers that are not finite, or no room within the fence")
+    if any(radius < 0.0 for *_, radius in posts):
+        raise MessageError("a post with a radius below 0")
+    return Task(landmarks, home, half_width, owners, posts)
 
 
 def read_fault(msg: Any) -> FaultSpec:
@@ -79,9 +123,17 @@ def read_fault(msg: Any) -> FaultSpec:
     )
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
+def _within(value: float) -> float:
+    """The same, or NaN for what cannot be."""
+    return value if abs(value) < REACH else float("nan")
 
 
-def _triples(values: Any) -> tuple[tuple[float, float, float], ...]:
-    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values) - 2, 3))
+def _triple(values: Any) -> Triple:
+    x, y, z = (_within(float(value)) for value in values)
+    return x, y, z
+
+
+def _triples(values: Any, name: str) -> tuple[Triple, ...]:
+    if len(values) % 3:
+        raise MessageError(f"{len(values)} numbers of {name}, which come in threes")
+    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values), 3))

@@ -66,6 +66,8 @@ def recording_of(folder: Path) -> Path:
 def messages_of(folder: Path) -> Iterator[tuple[str, float, Any]]:
     """Topic, receive time (s, wall clock) and message, in the order of their receipt.
 
+    Bytes that are no message are left out: somebody sent garbage, and no node has heard it either.
+
     Raises:
         ConfigError: the recording is missing or damaged.
         MissingExtraError: rosbags is not installed.
@@ -80,9 +82,18 @@ def messages_of(folder: Path) -> Iterator[tuple[str, float, Any]]:
     try:
         with AnyReader([recording.parent]) as reader:
             for connection, stamp, raw in reader.messages():
-                yield connection.topic, stamp * 1e-9, reader.deserialize(raw, connection.msgtype)
+                message = _decoded(reader, raw, connection.msgtype)
+                if message is not None:
+                    yield connection.topic, stamp * 1e-9, message
     except Exception as error:  # rosbags and the decoders raise many kinds for damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ConfigError(
             f"{recording} is damaged or cut off ({reason}); the recorder was not ended cleanly"
         ) from error
+
+
+def _decoded(reader: Any, raw: bytes, kind: str) -> Any:
+    try:
+        return reader.deserialize(raw, kind)
+    except Exception:  # as many kinds
+        return None

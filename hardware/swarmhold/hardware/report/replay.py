@@ -9,6 +9,7 @@ from a robot's radio or sensors is not in a recording.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import Bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.entity_budget import Entities
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import HealthTable, PolicyStatus, SensorFrame, Task
@@ -116,7 +117,8 @@ def replay(folder: Path, bundle: Bundle) -> Replay:
         )
     stage = _Stage(OnnxPolicy(bundle), info)
     for topic, received, message in messages_of(folder):
-        stage.take(topic, received, message)
+        with suppress(MessageError):  # the nodes have dropped it too
+            stage.take(topic, received, message)
     return Replay(stage.weights, stage.actions, stage.tables, stage.digest.hexdigest())
 
 
@@ -167,7 +169,7 @@ class _Stage:
             robot.on_table(table, received)
 
     def _on_state(self, robot: int, received: float, message: Any) -> None:
-        state = wire.read_state(message)
+        state = wire.read_state(message, robot)
         if state.bundle == self._flown:  # in the shadow of it, the same is right
             state = replace(state, bundle=self._policy.bundle.short_digest)
         self._stamps[robot] = state.stamp

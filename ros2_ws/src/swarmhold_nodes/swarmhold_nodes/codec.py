@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 
@@ -20,8 +21,9 @@ from swarmhold.hardware.messages import (
 
 
 def stamp_of(seconds: float) -> Time:
-    """A time message from seconds."""
-    whole = int(seconds)
+    """A time message from seconds; the nearest one there is."""
+    seconds = min(max(seconds, -(2.0**31)), 2.0**31 - 1.0)
+    whole = math.floor(seconds)
     return Time(sec=whole, nanosec=min(int((seconds - whole) * 1e9), 999_999_999))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from functools import partial
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
@@ -39,6 +40,7 @@ from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.parameters import declare
+from swarmhold_nodes.reception import Reception
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -63,6 +65,7 @@ class PolicyNode(LifecycleNode):
         )
         self._told = declare(self, PolicyParameters)
         self._robot, self._n = self._told.robot, self._told.team_size
+        self._reception = Reception(self)
         self._controller: RobotController | None = None
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
@@ -100,20 +103,18 @@ class PolicyNode(LifecycleNode):
         self._state_pub = self.create_publisher(RobotState, "state", STATE_QOS)
         self._status_pub = self.create_publisher(PolicyStatus, "status", STREAM_QOS)
         self._command_pub = self.create_publisher(TwistStamped, "cmd_vel", STREAM_QOS)
-        self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
-        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
-        self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
-        self.create_subscription(SensorFrame, "sense", self._on_sense, STREAM_QOS)
+        hear = self._reception.hear
+        hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
+        hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
+        hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
+        hear(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         if self._told.allow_faults:
-            self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        self._twin_watch = self.create_subscription(
-            RobotState, "state", self._on_own_state, STATE_QOS
-        )
+            hear(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._twin_watch = hear(RobotState, "state", self._on_own_state, STATE_QOS)
         for other in range(self._n):
             if other != self._robot:
-                self.create_subscription(
-                    RobotState, f"/robot_{other}/state", self._on_state, STATE_QOS
-                )
+                topic = f"/robot_{other}/state"
+                hear(RobotState, topic, partial(self._on_state, other), STATE_QOS)
         self.create_timer(WATCH_S, self._watch)
         period = 1.0 / self._policy.bundle.spec.loop_hz
         self._diagnostics = Diagnostics(self, f"robot_{self._robot}", period, self._facts)
@@ -152,10 +153,11 @@ class PolicyNode(LifecycleNode):
         self._safety = safety_config(spec, task.half_width)
         self._injector = Injector(spec, self._robot, self._n, task.half_width)
 
-    def _on_state(self, msg: RobotState) -> None:
+    def _on_state(self, sender: int, msg: RobotState) -> None:
         now = time.monotonic()
-        if self._controller is not None and self._hears(msg.robot, now):
-            self._controller.on_state(wire.read_state(msg), now)
+        state = wire.read_state(msg, sender)
+        if self._controller is not None and self._hears(sender, now):
+            self._controller.on_state(state, now)
 
     def _hears(self, sender: int | None, now: float) -> bool:
         return self._injector is None or self._injector.hears(sender, now)
@@ -214,9 +216,10 @@ class PolicyNode(LifecycleNode):
         """For `/diagnostics`."""
         status = self._status
         if status is None:
-            return {"stage": self._stage.name}
+            return {"stage": self._stage.name, "dropped": self._reception.dropped}
         return {
             "stage": self._stage.name,
+            "dropped": self._reception.dropped,
             "mode": Mode(status.mode).name,
             "missed": status.missed,
             "limited": status.limited,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 
 import numpy as np
 from rclpy.context import Context
@@ -26,6 +27,7 @@ from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_t
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.parameters import declare
+from swarmhold_nodes.reception import Reception
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     STATE_QOS,
@@ -62,20 +64,23 @@ class SupervisorNode(Node):
         self._first_at, self._assembled = float("inf"), False
         self._unseen = np.full((self._n, 3), np.nan)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
+        self._reception = Reception(self)
+        hear = self._reception.hear
         if self._settings.normality.limit_s > 0.0:  # calibrated for this policy
-            self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
-        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
-        self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
+            hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
+        hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
+        hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(self._n):
-            self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
+            topic = f"/robot_{robot}/state"
+            hear(RobotState, topic, partial(self._on_state, robot), STATE_QOS)
         period = 1.0 / bundle.spec.loop_hz
         self._diagnostics = Diagnostics(self, self.get_name(), period, self._facts)
         self.create_timer(period, self._tick)
         say("ready")
 
-    def _on_state(self, msg: RobotState) -> None:
+    def _on_state(self, sender: int, msg: RobotState) -> None:
         if msg.recipient in (EVERYBODY, SUPERVISOR):
-            self._beliefs.hear(wire.read_state(msg), time.monotonic())
+            self._beliefs.hear(wire.read_state(msg, sender), time.monotonic())
 
     def _on_table(self, msg: HealthTable) -> None:
         table = wire.read_table(msg)
@@ -94,7 +99,8 @@ class SupervisorNode(Node):
         """For `/diagnostics`."""
         states = [HealthState(int(state)).name for state in self._last]
         counts = {f"robots_{name.lower()}": states.count(name) for name in dict.fromkeys(states)}
-        return {"speaks": self._post.speaks, "term": self._post.term, **counts}
+        office = {"speaks": self._post.speaks, "term": self._post.term}
+        return {**office, "dropped": self._reception.dropped, **counts}
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -1,0 +1,39 @@
+"""Subscriptions that survive whatever anybody sends: what makes no sense is dropped and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from swarmhold.hardware.errors import MessageError
+from swarmhold_nodes.runtime import say
+
+
+class Reception:
+    """What a node hears. Bytes that are no message at all are dropped by the middleware before."""
+
+    def __init__(self, node: Node) -> None:
+        """Nothing heard yet."""
+        self._node = node
+        self._said: set[str] = set()
+        self.dropped = 0
+
+    def hear(
+        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+    ) -> Subscription:
+        """Subscribe; of every topic the first message that is dropped is said."""
+
+        def take(msg: Any) -> None:
+            try:
+                callback(msg)
+            except MessageError as error:
+                self.dropped += 1
+                if topic not in self._said:
+                    self._said.add(topic)
+                    say("warning", text=f"{topic}: a message that makes no sense: {error}; dropped")
+
+        return self._node.create_subscription(kind, topic, take, qos)
