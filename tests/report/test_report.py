@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -218,7 +220,7 @@ def typestore():
     return store
 
 
-def write_recording(folder, n=2, ticks=40):
+def write_recording(folder, n=2, ticks=40, garbage=False):
     """A small but real MCAP."""
     store = typestore()
     kind = store.types
@@ -250,6 +252,14 @@ def write_recording(folder, n=2, ticks=40):
                 at(k), 1, k, "s", 1.0, np.ones(n, f32), np.zeros(n, u8), np.zeros(n, np.uint16)
             )
             out.write(table, when, store.serialize_cdr(message, table.msgtype))
+            if garbage:
+                wide = n + 1
+                message = kind["swarmhold_msgs/msg/HealthTable"](
+                    at(k), 9, k, "s", 1.0, np.ones(wide, f32), np.zeros(wide, u8),
+                    np.zeros(wide, np.uint16),
+                )  # fmt: skip
+                for raw in (store.serialize_cdr(message, table.msgtype), b"\0\1\0\0\xff\xff"):
+                    out.write(table, when, bytes(raw))
             for i in range(n):
                 message = kind["swarmhold_msgs/msg/PolicyStatus"](
                     at(k),
@@ -314,6 +324,63 @@ def test_a_recording_that_was_cut_off_is_one_line(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_flight(tmp_path)
     assert "damaged or cut off" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded")
+    write_recording(folder)
+    return folder
+
+
+def read_or_one_line(folder):
+    """A flight of two, or None."""
+    try:
+        flight = read_flight(folder)
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        return None
+    assert flight.n == 2 and all(0 <= fault.robot < 2 for fault in flight.faults)
+    assert all(log.weights.shape == (len(log.t), 2) for log in flight.robots)
+    return flight
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_damaged_recordings_and_events_are_read_or_one_line(recorded, tmp_path, data):
+    """Cut off or with flipped bytes; events with any lines among them, and some of them missing."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
+    if data.draw(st.booleans()):
+        file = tmp_path / "mcap/mcap.mcap"
+        content = bytearray(file.read_bytes())
+        content = content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]
+        for _ in range(data.draw(st.integers(0, 3)) if content else 0):
+            content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        file.write_bytes(content)
+    else:
+        lines = (tmp_path / "events.jsonl").read_text().splitlines()
+        value = st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+            lambda inner: st.lists(inner, max_size=2),
+        )
+        keys = st.sampled_from(["event", "t", "kind", "robot", "duration_s", "source", "text"])
+        words = st.sampled_from(["flight", "started", "fault", "warning", "thaw", "crash"])
+        more = st.dictionaries(keys, words | value).map(json.dumps) | st.text(max_size=20)
+        for _ in range(data.draw(st.integers(1, 4))):
+            lines.insert(data.draw(st.integers(0, len(lines))), data.draw(more))
+        del lines[data.draw(st.integers(0, len(lines) - 1))]
+        (tmp_path / "events.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    read_or_one_line(tmp_path)
+
+
+def test_garbage_among_the_messages_is_left_out(tmp_path):
+    """Bytes that are no message, and messages of another team."""
+    write_recording(tmp_path, garbage=True)
+    flight = read_or_one_line(tmp_path)
+    assert flight.position.shape == (40, 2, 2) and flight.table_states.shape == (40, 2)
+    assert [len(log.t) for log in flight.robots] == [40, 40]
 
 
 def test_a_flight_that_never_started_says_so(tmp_path):

@@ -119,8 +119,8 @@ def _of_types(types: dict[str, Any]) -> list[tuple[str, Any]]:
 def _resolved(robot: dict[str, Any], levels: dict[str, Any], path: Path, index: int) -> Any:
     """One robot with what its type and all robots have, where it says nothing itself."""
     kind = robot.get("type")
-    if kind is not None and kind not in levels["types"]:
-        known = ", ".join(levels["types"]) or "none"
+    if kind is not None and kind not in list(levels["types"]):
+        known = ", ".join(map(str, levels["types"])) or "none"
         raise ConfigError(f"{path}: robots.{index}.type is {kind!r}; types in this file: {known}")
     inherited = {**levels["all"], **(levels["types"].get(kind) or {})}
     return _checked(Robot, {**inherited, **robot}, path, f"robots.{index}").model_dump()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.report.recording import events_of, messages_of, recording_of
+from swarmhold.hardware import wire
+from swarmhold.hardware.errors import ConfigError, MessageError
+from swarmhold.hardware.report.recording import about, events_of, messages_of, recording_of
 from swarmhold.hardware.types import Bool, Float, Int
 
 FOREVER = 1e9  # s
@@ -121,9 +125,9 @@ def read_flight(folder: Path) -> Flight:
         MissingExtraError: rosbags is not installed.
     """
     lines = events_of(folder)
-    info = next((line for line in lines if line["event"] == "flight"), None)
+    info = about(folder, lines)
     started = next((line["t"] for line in lines if line["event"] == "started"), None)
-    if info is None or started is None:
+    if started is None:
         raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
     ended = max(line["t"] for line in lines)
     recording = recording_of(folder)
@@ -137,7 +141,7 @@ def read_flight(folder: Path) -> Flight:
         folder=folder,
         info=info,
         duration=ended - started,
-        faults=_faults(lines, started),
+        faults=_faults(lines, started, int(info["robots"])),
         t=np.array(rows.truth_t),
         position=np.array(rows.positions)[..., :2],
         error=np.array(rows.errors),
@@ -148,12 +152,14 @@ def read_flight(folder: Path) -> Flight:
         half_width=rows.half_width,
         recording=recording,
         warnings=[
-            f"{line['source']}: {line['text']}" for line in lines if line["event"] == "warning"
+            f"{line.get('source')}: {line.get('text')}"
+            for line in lines
+            if line["event"] == "warning"
         ],
     )
 
 
-def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
+def _faults(lines: list[dict[str, Any]], started: float, n: int) -> list[Fault]:
     """Faults with their ends: a thaw ends a freeze, a respawn ends a crash or an absence."""
     out: list[Fault] = []
     for line in lines:
@@ -165,7 +171,7 @@ def _faults(lines: list[dict[str, Any]], started: float) -> list[Fault]:
             for index, fault in enumerate(out):
                 if fault.robot == robot and fault.kind in wanted and fault.end == FOREVER:
                     out[index] = Fault(fault.kind, robot, fault.start, at)
-        elif robot >= 0:
+        elif 0 <= robot < n:
             length = float(line.get("duration_s", FOREVER))
             out.append(Fault(line["kind"], robot, at, at + length if length < 1e5 else FOREVER))
     return out
@@ -181,44 +187,60 @@ class _Rows:
         self.errors: list[float] = []
         self.table_t: list[float] = []
         self.table_states: list[Any] = []
-        self.landmarks: list[float] = []
+        self.landmarks: list[tuple[float, float, float]] = []
         self.half_width = 1.0
         self.status_t: list[list[float]] = [[] for _ in range(n)]
         self._status: list[list[tuple[Any, ...]]] = [[] for _ in range(n)]
+        self._takes: dict[str, Callable[[float, Any], None]] = {
+            "/swarm/truth": self._truth,
+            "/swarm/health": self._table,
+            **{f"/robot_{i}/status": partial(self._add_status, i) for i in range(n)},
+        }
 
     def add(self, topic: str, received: float, message: Any) -> None:
-        """Take in one message; header stamps count where there are any."""
+        """Take in one message, if it fits the team; header stamps count where there are any."""
         if topic == "/swarm/task":
-            self.landmarks = list(message.landmarks)
-            self.half_width = float(message.half_width)
+            with suppress(MessageError):  # no robot has taken it either
+                task = wire.read_task(message)
+                self.landmarks = list(task.landmarks)
+                self.half_width = task.half_width
+            return
+        if topic not in self._takes:
             return
         stamp = message.header.stamp
         t = stamp.sec + 1e-9 * stamp.nanosec - self._started
-        if t < 0.0:
-            return
-        if topic == "/swarm/truth":
+        if t >= 0.0:
+            self._takes[topic](t, message)
+
+    def _truth(self, t: float, message: Any) -> None:
+        if len(message.positions) == 3 * self._n:
             self.truth_t.append(t)
             self.errors.append(float(message.error))
             self.positions.append(np.asarray(message.positions).reshape(self._n, 3))
-        elif topic == "/swarm/health":
+
+    def _table(self, t: float, message: Any) -> None:
+        if len(message.states) == self._n:
             self.table_t.append(t)
             self.table_states.append(np.asarray(message.states))
-        elif topic.endswith("/status"):
-            robot = message.robot
-            self.status_t[robot].append(t)
-            attention = np.asarray(message.attention, float)
-            if attention.size != self._n:
-                attention = np.full(self._n, np.nan)
-            self._status[robot].append(
-                (
-                    np.asarray(message.weights, float),
-                    attention,
-                    message.source,
-                    message.period_s,
-                    message.inference_s,
-                    message.missed,
-                )
+
+    def _add_status(self, robot: int, t: float, message: Any) -> None:
+        weights = np.asarray(message.weights, float)
+        attention = np.asarray(message.attention, float)
+        if message.robot != robot or weights.size != self._n:
+            return
+        if attention.size != self._n:
+            attention = np.full(self._n, np.nan)
+        self.status_t[robot].append(t)
+        self._status[robot].append(
+            (
+                weights,
+                attention,
+                message.source,
+                message.period_s,
+                message.inference_s,
+                message.missed,
             )
+        )
 
     def robot_logs(self) -> list[RobotLog]:
         """Status messages as arrays."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
+from swarmhold.hardware.parameters import MOST
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
     """The ground truth that the launcher wrote, with what those of other hosts add.
+
+    Lines that are none of theirs are left out.
 
     Args:
         folder: of the flight; events of other hosts' parts may lie in it as events-*.jsonl.
@@ -33,10 +37,25 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     out = []
     for line in path.read_text().splitlines():
         try:
-            out.append(json.loads(line))
-        except ValueError:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
             continue  # the last line of a flight that was cut off
+        if _is_event(values):
+            out.append(values)
     return out
+
+
+def _is_event(values: Any) -> bool:
+    """Whether it has a name and a time, and names a robot where one is broken."""
+    if not isinstance(values, dict) or not isinstance(values.get("event"), str):
+        return False
+    if not isinstance(values.get("t"), float) or not math.isfinite(values["t"]):
+        return False
+    if values["event"] != "fault":
+        return True
+    lasts = values.get("duration_s", 0.0)
+    named = isinstance(values.get("kind"), str) and isinstance(values.get("robot"), int)
+    return named and isinstance(lasts, (int, float))
 
 
 def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -48,6 +67,8 @@ def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
     info = next((line for line in lines if line["event"] == "flight"), None)
     if info is None:
         raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    if not isinstance(info.get("robots"), int) or not 1 <= info["robots"] <= MOST:
+        raise ConfigError(f"{folder}/events.jsonl does not say how many robots flew")
     return info
 
 
@@ -95,5 +116,5 @@ def messages_of(folder: Path) -> Iterator[tuple[str, float, Any]]:
 def _decoded(reader: Any, raw: bytes, kind: str) -> Any:
     try:
         return reader.deserialize(raw, kind)
-    except Exception:  # as many kinds
+    except Exception:  # as many kinds of them
         return None
