@@ -372,3 +372,33 @@ def test_starting_and_stopping_leaves_nothing_behind(tmp_path, rendezvous_bundle
     found = figures(cycles(config, 4))
     assert found["processes_left"] == 0 and found["open_files_more"] == 0
     assert found["threads_more"] <= 0 and found["memory_mb_per_cycle"] < 3.0
+
+
+def test_what_was_before_a_crash_is_on_disk(tmp_path, rendezvous_bundle):
+    """Recording around events: seconds before and after, one file for each, no more."""
+    config = FleetConfig(rendezvous_bundle, 3, tmp_path / "f", around_s=3)
+    with Fleet(config) as fleet:
+        time.sleep(5.0)
+        killed = fleet.kill(1)
+        assert wait_for(lambda: states(fleet)[1:2] == ["LOST"])
+        time.sleep(6.5)
+        asked = fleet.children["recorder"].signal(signal.SIGUSR1)
+        time.sleep(2.0)
+    names = sorted(file.name for file in (tmp_path / "f/around").iterdir())
+    assert names == ["000-robot_1-lost", "001-asked"]
+    found = {}
+    for topic, received, message in messages_of(tmp_path / "f"):
+        assert hasattr(message, "__msgtype__")
+        found.setdefault(topic, []).append(received)
+    last = np.array(found["/robot_1/state"])
+    assert (last <= killed + 0.1).all() and last[0] < killed - 1.5 and len(last) > 30
+    times = np.array(found["/robot_0/state"])
+    lost = next(t for t in times if t > killed)
+    assert lost - times[0] > 1.5 and times[-1] > asked + 1.0
+    quiet = (times > killed + 7.5) & (times < asked - 3.1)
+    assert not quiet.any(), "between the events nothing was written"
+    assert "/swarm/task" in found, "what was said once is there too"
+    flight = read_flight(tmp_path / "f")
+    assert (flight.table_states[:, 1] == HealthState.LOST).any()
+    shown = replay(tmp_path / "f", open_bundle(rendezvous_bundle)).figures()
+    assert shown["ticks"] > 100 and shown["tables"] > 50

@@ -93,6 +93,14 @@ class RecorderParameters(NodeParameters):
 
     folder: str = Field(min_length=1)
     """New folder to record to."""
+    around_s: int = Field(0, ge=0, le=600)
+    """Record only around events, from so many s before each; 0: the whole flight."""
+    after_s: int = Field(5, ge=1, le=600)
+    """And until so many s after it."""
+    ring_mb: int = Field(256, ge=1, le=65536)
+    """MiB of messages that wait in memory for an event; the oldest make room."""
+    most_files: int = Field(50, ge=1, le=1000)
+    """Events that get a file."""
 
 
 def checked(kind: type[T], values: Mapping[str, Any]) -> T:

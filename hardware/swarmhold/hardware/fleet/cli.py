@@ -18,6 +18,7 @@ from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, parse_join, play
+from swarmhold.hardware.report.recording import recordings_of
 from swarmhold.hardware.runtime import OnnxPolicy
 
 AFTER_S = 2.0  # other hosts end after that of the recorder, so that nobody is missed in it
@@ -45,6 +46,9 @@ class FlyArgs:
     """Of the world: start poses, landmarks, sensing noise; default 0, or what the file says."""
     record: Path | None = None
     """New folder for recording, events and logs; default: flights/<time>."""
+    record_around: int = 0
+    """Record only around events (robots lost, faults, e-stops, SIGUSR1 to the recorder): from so
+    many s before each until 5 s after it; 0: the whole flight."""
     fault: tuple[str, ...] = ()
     """Faults, each kind:robot@start[+duration], e.g. crash:2@8+5 freeze:1@10 spoof:0@4."""
     join: tuple[str, ...] = ()
@@ -72,11 +76,14 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"--seconds is {args.seconds:g}; it must be above 0")
     if args.wait < 0:
         raise ConfigError(f"--wait is {args.wait:g}; it must be at least 0")
+    if not 0 <= args.record_around <= 600:
+        raise ConfigError(f"--record-around is {args.record_around}; it must lie in 0 to 600 s")
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
     asked = any(fault.kind not in SIGNAL_KINDS for fault in faults)
-    config = replace(fleet_config(args, folder, asked), absent=tuple(joins))
+    config = fleet_config(args, folder, asked)
+    config = replace(config, absent=tuple(joins), around_s=args.record_around)
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
@@ -193,5 +200,5 @@ def _reach(part: Part, faults: Sequence[FaultSpec]) -> None:
 
 
 def _mcap(folder: Path) -> str | None:
-    files = sorted((folder / "mcap").glob("*.mcap"))
+    files = recordings_of(folder)
     return str(files[0]) if files else None

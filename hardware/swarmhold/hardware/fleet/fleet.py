@@ -49,6 +49,7 @@ class FleetConfig:
         supervisor: whether to start the supervisor.
         standbys: warm supervisors that take over when the one before them falls silent.
         record: whether to record.
+        around_s: record only around events, from so many s before each; 0: the whole flight.
         allow_faults: whether nodes obey fault commands.
         absent: robots that are not started; they may join later.
         each: what every robot has of its own, in roster order; none: what is said above.
@@ -67,6 +68,7 @@ class FleetConfig:
     supervisor: bool = True
     standbys: int = 0
     record: bool = True
+    around_s: int = 0
     allow_faults: bool = False
     absent: tuple[int, ...] = ()
     each: tuple[Options, ...] = ()
@@ -158,9 +160,14 @@ class Fleet:
         (config.folder / "logs").mkdir(exist_ok=True)
         self.log("flight", **self._about())
         if config.record and self.part.world:
+            where = config.folder / ("around" if config.around_s else "mcap")
             self._spawn(
                 "recorder",
-                {"folder": str((config.folder / "mcap").resolve()), "team_size": config.robots},
+                {
+                    "folder": str(where.resolve()),
+                    "team_size": config.robots,
+                    "around_s": config.around_s,
+                },
             )
         for rank in self.part.ranks:
             self.start_supervisor(rank)
@@ -291,8 +298,8 @@ class Fleet:
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
             self._world_started.set()
-        elif event == "acts":
-            self._acting.add(values["robot"])
+        if config.record and self.part.world:
+            where = config.folder / ("around" if config.around_s else "mcap")
         elif event == "fault":  # the robot itself says when it began to misbehave
             self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":

@@ -49,7 +49,7 @@ def _is_event(values: Any) -> bool:
     """Whether it has a name and a time, and names a robot where one is broken."""
     if not isinstance(values, dict) or not isinstance(values.get("event"), str):
         return False
-    if not isinstance(values.get("t"), float) or not math.isfinite(values["t"]):
+    if not isinstance(values.get("t"), (int, float)) or not math.isfinite(values["t"]):
         return False
     if values["event"] != "fault":
         return True
@@ -72,15 +72,23 @@ def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
     return info
 
 
+def recordings_of(folder: Path) -> list[Path]:
+    """MCAP files: the one of the whole flight, or one for each event."""
+    whole = sorted((folder / "mcap").glob("*.mcap"))
+    return whole[:1] or sorted((folder / "around").glob("*/*.mcap"))
+
+
 def recording_of(folder: Path) -> Path:
-    """The MCAP file.
+    """The MCAP file, or the first of several.
 
     Raises:
         ConfigError: there is none.
     """
-    files = sorted((folder / "mcap").glob("*.mcap"))
+    files = recordings_of(folder)
     if not files:
-        raise ConfigError(f"{folder} holds no recording (mcap/*.mcap); fly with --record")
+        raise ConfigError(
+            f"{folder} holds no recording (mcap/*.mcap or around/*/*.mcap); fly with --record"
+        )
     return files[0]
 
 
@@ -101,7 +109,7 @@ def messages_of(folder: Path) -> Iterator[tuple[str, float, Any]]:
             "rosbags is not installed; pip install 'swarmhold[record]'"
         ) from error
     try:
-        with AnyReader([recording.parent]) as reader:
+        with AnyReader([file.parent for file in recordings_of(folder)]) as reader:
             for connection, stamp, raw in reader.messages():
                 message = _decoded(reader, raw, connection.msgtype)
                 if message is not None:

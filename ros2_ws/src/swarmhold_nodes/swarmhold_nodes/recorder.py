@@ -1,9 +1,9 @@
-"""Records every topic of the fleet into a rosbag2 MCAP, as raw bytes, header stamps kept."""
+"""Records every topic of the fleet as raw bytes: the whole flight, or what is around each event."""
 
 from __future__ import annotations
 
 import queue
-import shutil
+import signal
 import sys
 import threading
 import time
@@ -15,8 +15,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rclpy.qos import DurabilityPolicy
+from rclpy.serialization import deserialize_message
+from std_msgs.msg import Bool
 from swarmhold_msgs.msg import (
     FaultCommand,
     HealthTable,
@@ -27,8 +28,11 @@ from swarmhold_msgs.msg import (
     Truth,
 )
 
-from swarmhold.hardware.errors import ConfigError, MissingExtraError
+from swarmhold.hardware import wire
+from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.parameters import RecorderParameters
+from swarmhold.hardware.ring import Around, Ring, Row, fallen
+from swarmhold_nodes.bag import Bag
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
@@ -39,67 +43,130 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
-LEAST_FREE = 200 * 2**20  # bytes of disk below which nothing more is written
-CHECK_EVERY = 500  # messages between two looks at the disk
+LOOK_S = 0.1  # period at which the end of an event's time is noticed
+ASKED = "asked"  # what a file is named after that SIGUSR1 asked for
 
 
 class Recorder(Node):
     """Subscribes raw and writes in a thread of its own, so that a slow disk delays nobody."""
 
     def __init__(self, context: Context) -> None:
-        """Open the recording; subscribe to the whole fleet."""
+        """Subscribe to the whole fleet; of a whole flight open the recording."""
         super().__init__(
             "recorder", context=context, enable_rosout=False, start_parameter_services=False
         )
         told = declare(self, RecorderParameters)
-        self._folder = Path(told.folder)
-        if self._folder.exists():
-            raise ConfigError(f"{self._folder} exists already; choose a new folder to record to")
-        self._queue: queue.Queue[tuple[Any, int, bytes] | None] = queue.Queue()
-        self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.open()
-        self._store = _typestore()
-        self._full = False
-        self._written = 0
-        for topic, kind, qos in topics(told.team_size):
-            self._listen(topic, kind, qos)
+        folder = Path(told.folder)
+        if folder.exists():
+            raise ConfigError(f"{folder} exists already; choose a new folder to record to")
+        # A simple queue, because signal handlers put into it too.
+        self._queue: queue.SimpleQueue[tuple[float, Row | None, str] | None] = queue.SimpleQueue()
+        self._table: Any = None
+        listed = topics(told.team_size)
+        kinds = {topic: kind for topic, kind, _ in listed}
+        if told.around_s:
+            latched = [t for t, _, q in listed if q.durability == DurabilityPolicy.TRANSIENT_LOCAL]
+            ring = Ring(told.around_s, told.ring_mb * 2**20, latched)
+            self._sink: _Whole | _Events = _Events(told, Around(ring, told.after_s), kinds)
+            self.create_timer(LOOK_S, lambda: self._queue.put((time.monotonic(), None, "")))
+            signal.signal(signal.SIGUSR1, lambda *_: self._happened(ASKED))
+        else:
+            self._sink = _Whole(Bag(folder, kinds))
+        for topic, kind, qos in listed:
+            take = partial(self._on_bytes, topic)
+            self.create_subscription(kind, topic, take, qos, raw=True)
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
-        say("ready", folder=str(self._folder))
+        say("ready", folder=str(folder))
 
-    def _listen(self, topic: str, kind: Any, qos: Any) -> None:
-        package = kind.__module__.split(".")[0]
-        name = f"{package}/msg/{kind.__name__}"
-        connection = self._writer.add_connection(topic, name, typestore=self._store)
-        self.create_subscription(kind, topic, partial(self._on_bytes, connection), qos, raw=True)
+    def _on_bytes(self, topic: str, data: bytes) -> None:
+        row = Row(topic, time.time_ns(), data)
+        event = self._event(topic, data) if isinstance(self._sink, _Events) else ""
+        self._queue.put((time.monotonic(), row, event))
 
-    def _on_bytes(self, connection: Any, data: bytes) -> None:
-        self._queue.put((connection, time.time_ns(), data))
+    def _happened(self, what: str) -> None:
+        self._queue.put((time.monotonic(), None, what))
+
+    def _event(self, topic: str, data: bytes) -> str:
+        """What a message means for the recording: a name for the file; mostly none."""
+        if topic == "/swarm/faults":
+            return "fault"
+        if topic == "/swarm/estop":
+            return "estop" if deserialize_message(data, Bool).data else ""
+        if topic != "/swarm/health":
+            return ""
+        try:
+            table = wire.read_table(deserialize_message(data, HealthTable))
+        except MessageError:
+            return ""
+        before, self._table = self._table, table
+        return "-".join(fallen(before, table))
 
     def _write(self) -> None:
+        full = False
         while (item := self._queue.get()) is not None:
-            if self._full:
+            if full:
                 continue
-            self._written += 1
             try:
-                if self._written % CHECK_EVERY == 0:
-                    self._check_disk()
-                self._writer.write(*item)
+                self._sink.take(*item)
             except OSError as error:
-                self._full = True
+                full = True
                 say("warning", text=f"recording stopped: {error}; free disk space")
-
-    def _check_disk(self) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < LEAST_FREE:
-            raise OSError(f"only {free // 2**20} MiB are left on the disk of {self._folder}")
 
     def close(self) -> None:
         """Write what is queued and finish the file, so that it can be read."""
         self._queue.put(None)
         self._thread.join(timeout=2.0)
-        self._writer.close()
-        say("closed", folder=str(self._folder), messages=self._written)
+        self._sink.close()
+
+
+class _Whole:
+    """Everything into one file."""
+
+    def __init__(self, bag: Bag) -> None:
+        self._bag = bag
+
+    def take(self, now: float, row: Row | None, event: str) -> None:
+        if row is not None:
+            self._bag.write(row)
+
+    def close(self) -> None:
+        self._bag.close()
+        say("closed", folder=str(self._bag.folder), messages=self._bag.written)
+
+
+class _Events:
+    """What is around each event into a file of its own, up to so many files."""
+
+    def __init__(self, told: RecorderParameters, around: Around, kinds: dict[str, type]) -> None:
+        self._told, self._around, self._kinds = told, around, kinds
+        self._bag: Bag | None = None
+        self._files = 0
+
+    def take(self, now: float, row: Row | None, event: str) -> None:
+        kept = self._around.step(now, row, bool(event))
+        if kept.closes:
+            self.close()
+        if kept.opens:
+            self._open(event)
+        if self._bag is not None:
+            for one in kept.rows:
+                self._bag.write(one)
+
+    def _open(self, event: str) -> None:
+        if self._files >= self._told.most_files:
+            say("warning", text=f"{self._files} events are recorded; {event} is not")
+            return
+        folder = Path(self._told.folder) / f"{self._files:03d}-{event[:60]}"
+        self._bag = Bag(folder, self._kinds)
+        self._files += 1
+        say("kept", folder=str(folder), what=event)
+
+    def close(self) -> None:
+        if self._bag is not None:
+            self._bag.close()
+            say("closed", folder=str(self._bag.folder), messages=self._bag.written)
+            self._bag = None
 
 
 def topics(team_size: int) -> list[tuple[str, Any, Any]]:
@@ -107,6 +174,7 @@ def topics(team_size: int) -> list[tuple[str, Any, Any]]:
     out: list[tuple[str, Any, Any]] = [
         ("/swarm/health", HealthTable, LATCHED_QOS),
         ("/swarm/task", Task, LATCHED_QOS),
+        ("/swarm/estop", Bool, LATCHED_QOS),
         ("/swarm/faults", FaultCommand, RELIABLE_QOS),
         ("/swarm/truth", Truth, STREAM_QOS),
         ("/diagnostics", DiagnosticArray, RELIABLE_QOS),
@@ -120,25 +188,6 @@ def topics(team_size: int) -> list[tuple[str, Any, Any]]:
             (f"{space}/cmd_vel", TwistStamped, STREAM_QOS),
         ]
     return out
-
-
-def _typestore() -> Any:
-    """Message definitions: the Jazzy ones, and ours as they were installed."""
-    import swarmhold_msgs
-
-    store = get_typestore(Stores.ROS2_JAZZY)
-    share = next(
-        parent / "share/swarmhold_msgs/msg"
-        for parent in Path(swarmhold_msgs.__file__).parents
-        if (parent / "share/swarmhold_msgs/msg").is_dir()
-    )
-    types: dict[str, Any] = {}
-    for file in sorted(share.glob("*.msg")):
-        types.update(get_types_from_msg(file.read_text(), f"swarmhold_msgs/msg/{file.stem}"))
-    if not types:
-        raise MissingExtraError("definitions of swarmhold_msgs are missing; run: make setup")
-    store.register(types)
-    return store
 
 
 def main() -> int:
