@@ -18,6 +18,7 @@ from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.file import load_fleet
+from swarmhold.hardware.security.middleware import can_secure
 
 EXTRAS = {
     "sim": ("pybullet", "scipy"),
@@ -108,6 +109,7 @@ def examine() -> Iterator[Finding]:
         yield installed(extra, modules)
     yield messages(importlib.util.find_spec("swarmhold_msgs") is not None)
     yield ros_mixture(os.environ, wheel_present())
+    yield dds_security(can_secure())
     yield log_folder(os.environ)
     yield loopback()
     yield domains()
@@ -182,6 +184,19 @@ def ros_mixture(env: Mapping[str, str], wheel: bool) -> Finding:
         return Finding("fail", what, "use a shell without the ROS setup file")
     kind = "a sourced ROS installation" if sourced else "wheels" if wheel else "no ROS"
     return Finding("ok", f"one ROS at most: {kind}")
+
+
+def dds_security(can: bool | None) -> Finding:
+    """Whether a fleet file with a keystore can fly here."""
+    if can is None:
+        return Finding("warn", "no Fast DDS found", "pip install 'swarmhold[ros]'")
+    if not can:
+        return Finding(
+            "warn",
+            "Fast DDS without DDS security",
+            "to fly with a keystore (swarmhold keystore) use an official ROS 2 installation",
+        )
+    return Finding("ok", "Fast DDS with DDS security")
 
 
 def log_folder(env: Mapping[str, str]) -> Finding:

@@ -23,6 +23,7 @@ SUMMARY = {
     "verify": "check a bundle as a robot would",
     "keygen": "a key pair to sign bundles with",
     "sign": "vouch for a bundle with a key",
+    "keystore": "SROS 2 keys and permissions of a team, from its fleet file",
     "promote": "a bundle into a robot's slot, and back",
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",

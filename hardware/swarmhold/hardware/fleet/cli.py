@@ -181,6 +181,7 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
         each=fleet.robots,
         host=part if args.supervisor else replace(part, ranks=()),
         wait_s=0.0 if fleet.on_one_host else args.wait,
+        security=fleet.security,
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.parameters import RobotOptions
+from swarmhold.hardware.security.access import Access, team_access
 
 HERE = "localhost"
 MOST = 50  # robots
@@ -56,6 +57,8 @@ class FleetFile(BaseModel):
     """Bundle or slot."""
     keys: tuple[Path, ...] = ()
     """Public keys, one of which must have signed the bundle."""
+    security: Path | None = None
+    """SROS 2 keystore, without which no process joins; None: everybody may."""
     domain: int | None = Field(None, ge=0, le=232)
     """ROS domain; None: a free one."""
     seed: int = Field(0, ge=0)
@@ -87,6 +90,11 @@ class FleetFile(BaseModel):
         """Whether everything runs on one computer."""
         return len(self.used_hosts) <= 1
 
+    @property
+    def access(self) -> dict[str, Access]:
+        """Who may publish and hear what, by enclave."""
+        return team_access([robot.allow_faults for robot in self.robots], len(self.supervisors))
+
 
 def load_fleet(path: Path) -> FleetFile:
     """Read a fleet file.
@@ -108,7 +116,11 @@ def load_fleet(path: Path) -> FleetFile:
     _agree(fleet, path)
     base = path.parent
     return fleet.model_copy(
-        update={"bundle": base / fleet.bundle, "keys": tuple(base / key for key in fleet.keys)}
+        update={
+            "bundle": base / fleet.bundle,
+            "keys": tuple(base / key for key in fleet.keys),
+            "security": fleet.security and base / fleet.security,
+        }
     )
 
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +21,8 @@ from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.hosts import Part
-from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
+from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, node_command
+from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
@@ -55,6 +55,7 @@ class FleetConfig:
         each: what every robot has of its own, in roster order; none: what is said above.
         host: what this host runs of it; None: everything.
         wait_s: s that hosts wait for each other.
+        security: SROS 2 keystore, without which no process joins; None: everybody may.
     """
 
     bundle: Path
@@ -74,6 +75,7 @@ class FleetConfig:
     each: tuple[Options, ...] = ()
     host: Part | None = None
     wait_s: float = 0.0
+    security: Path | None = None
 
     @property
     def part(self) -> Part:
@@ -129,6 +131,7 @@ class Fleet:
                 _need("rosbags", "record")
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
+        security = security_of(config)
         self.config = config
         self.bundle = open_bundle(config.bundle, load_public(config.keys))
         if (config.folder / "events.jsonl").exists():
@@ -142,7 +145,7 @@ class Fleet:
         self._acting: set[int] = set()
         self._closing = False
         self._events = (config.folder / "events.jsonl").open("a")
-        self._env = environment(config.folder, self.domain, self.part.network)
+        self._env = {**environment(config.folder, self.domain, self.part.network), **security}
 
     def __enter__(self) -> Fleet:
         try:
@@ -217,19 +220,9 @@ class Fleet:
         self, node: str, parameters: dict[str, Any], name: str | None = None, namespace: str = ""
     ) -> Child:
         name = name or node
-        module = {
-            "policy": "policy_node",
-            "supervisor": "supervisor_node",
-            "world": "world_node",
-        }.get(node, node)
-        command = [sys.executable, "-m", f"swarmhold_nodes.{module}", "--ros-args"]
-        if namespace:
-            command += ["-r", f"__ns:={namespace}"]
-        elif name != node:
-            command += ["-r", f"__node:={name}"]
-        for key, value in parameters.items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            command += ["-p", f"{key}:={text}"]
+        safe = self.config.security is not None
+        enclave = enclave_of(node, name, namespace) if safe else None
+        command = node_command(node, parameters, name, namespace, enclave)
         log = self.config.folder / "logs" / f"{name}.log"
         child = Child(name, command, self._env, log, self._on_line)
         self.children[name] = child
@@ -298,8 +291,10 @@ class Fleet:
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
             self._world_started.set()
-        if config.record and self.part.world:
-            where = config.folder / ("around" if config.around_s else "mcap")
+        elif event == "acts":
+            self._acting.add(values["robot"])
+        elif event == "kept":
+            self.log("kept", folder=values["folder"], what=values["what"])
         elif event == "fault":  # the robot itself says when it began to misbehave
             self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":

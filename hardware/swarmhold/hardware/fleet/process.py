@@ -8,9 +8,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,34 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def _die_with_parent() -> None:
     """In the child: be killed when the launcher dies, however that happens."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+MODULES = {"policy": "policy_node", "supervisor": "supervisor_node", "world": "world_node"}
+
+
+def node_command(
+    node: str, parameters: Mapping[str, Any], name: str, namespace: str, enclave: str | None
+) -> list[str]:
+    """Program and arguments of a ROS node.
+
+    Args:
+        node: what it is: a key of `MODULES`, or a module of `swarmhold_nodes`.
+        parameters: ROS parameters by name.
+        name: of the process, and of the node where that is another one than usual.
+        namespace: "" for none.
+        enclave: in the keystore; None without security.
+    """
+    command = [sys.executable, "-m", f"swarmhold_nodes.{MODULES.get(node, node)}", "--ros-args"]
+    if namespace:
+        command += ["-r", f"__ns:={namespace}"]
+    elif name != node:
+        command += ["-r", f"__node:={name}"]
+    if enclave is not None:
+        command += ["--enclave", enclave]
+    for key, value in parameters.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        command += ["-p", f"{key}:={text}"]
+    return command
 
 
 class Child:
