@@ -1,6 +1,5 @@
-"""The ROS packages: interfaces by their hashes, the build by colcon, launch files by reading."""
+"""The ROS packages: interfaces by their hashes, descriptions, the build and the tests by colcon."""
 
-import ast
 import os
 import re
 import subprocess
@@ -9,9 +8,17 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import yaml
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from swarmhold.hardware.fleet.budget import OVERHEAD, state_bytes, status_bytes, table_bytes
+from swarmhold.hardware.parameters import (
+    PolicyParameters,
+    RecorderParameters,
+    SupervisorParameters,
+    WorldParameters,
+    checked,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "ros2_ws/src"
@@ -81,14 +88,6 @@ def test_every_package_is_described():
         assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[a-z]+", tree.find("maintainer").get("email"))
 
 
-def test_launch_files_describe_a_launch():
-    files = list((SOURCES / "swarmhold_bringup/launch").glob("*.launch.py"))
-    assert files
-    for file in files:
-        names = [n.name for n in ast.parse(file.read_text()).body if isinstance(n, ast.FunctionDef)]
-        assert "generate_launch_description" in names
-
-
 @pytest.mark.system
 @pytest.mark.timeout(280)
 def test_the_workspace_builds_and_tests_with_colcon(tmp_path):
@@ -109,21 +108,23 @@ def test_the_workspace_builds_and_tests_with_colcon(tmp_path):
     cmake = ["--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={sys.executable}"]
     built = subprocess.run([*colcon, "build", *base, *where, *cmake], **quiet, check=False)
     assert built.returncode == 0, built.stderr[-2000:]
-    tested = subprocess.run(
-        [
-            *colcon,
-            "test",
-            *base,
-            *where,
-            "--python-testing",
-            "pytest",
-            "--packages-select",
-            "swarmhold_nodes",
-            "--event-handlers",
-            "console_direct+",
-        ],
-        **quiet,
-        check=False,
-    )
-    passed = re.search(r"(\d+) passed", tested.stdout)
-    assert tested.returncode == 0 and passed and int(passed[1]) >= 2, tested.stdout[-2000:]
+    report = ["--event-handlers", "console_direct+", "--python-testing", "pytest"]
+    tested = subprocess.run([*colcon, "test", *base, *where, *report], **quiet, check=False)
+    counts = [int(count) for count in re.findall(r"(\d+) passed", tested.stdout)]
+    assert tested.returncode == 0 and "failed" not in tested.stdout, tested.stdout[-2000:]
+    assert len(counts) == 2 and min(counts) >= 2, "both Python packages have tests, and they ran"
+    result = subprocess.run([*colcon, "test-result", "--test-result-base", base[1]], **quiet)
+    assert result.returncode == 0 and "0 errors, 0 failures" in result.stdout, result.stdout
+
+
+def test_parameter_files_hold_what_nodes_take():
+    known = {
+        name
+        for kind in (PolicyParameters, SupervisorParameters, WorldParameters, RecorderParameters)
+        for name in kind.model_fields
+    }
+    for file in SOURCES.glob("swarmhold_bringup/config/*.yaml"):
+        said = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
+        assert set(said) <= known
+        own = {name: value for name, value in said.items() if name in PolicyParameters.model_fields}
+        checked(PolicyParameters, own)

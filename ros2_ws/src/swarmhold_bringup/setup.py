@@ -13,6 +13,7 @@ setup(
         ("share/swarmhold_bringup/config", ["config/team.yaml"]),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},
     zip_safe=True,
     maintainer="swarmhold maintainers",
     maintainer_email="maintainers@swarmhold.example",

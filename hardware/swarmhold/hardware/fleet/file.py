@@ -16,6 +16,7 @@ from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.parameters import RobotOptions
 from swarmhold.hardware.security.access import Access, team_access
+from swarmhold.hardware.shipped import shipped
 
 HERE = "localhost"
 MOST = 50  # robots
@@ -117,11 +118,17 @@ def load_fleet(path: Path) -> FleetFile:
     base = path.parent
     return fleet.model_copy(
         update={
-            "bundle": base / fleet.bundle,
+            "bundle": _bundle(base, fleet.bundle),
             "keys": tuple(base / key for key in fleet.keys),
             "security": fleet.security and base / fleet.security,
         }
     )
+
+
+def _bundle(base: Path, bundle: Path) -> Path:
+    """What lies beside the file, or else the name of a bundle that ships."""
+    beside = base / bundle
+    return bundle if str(bundle) in shipped() and not beside.exists() else beside
 
 
 def _of_types(types: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -1,0 +1,86 @@
+"""Which nodes a fleet file asks for, with what parameters: what launch files start."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from swarmhold.hardware.bundle import Manifest
+from swarmhold.hardware.fleet.file import FleetFile
+from swarmhold.hardware.shipped import located
+
+WAIT_S = 60.0  # that hosts wait for each other
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One node.
+
+    Attributes:
+        executable: of the package `swarmhold_nodes`.
+        host: where it runs, a key of the file's hosts.
+        parameters: by name.
+        namespace: "" for none.
+        name: of the node; None: its own.
+        enclave: full name of the node, under which the keystore knows it.
+    """
+
+    executable: str
+    host: str
+    parameters: dict[str, Any]
+    enclave: str
+    namespace: str = ""
+    name: str | None = None
+
+
+def plan(
+    fleet: FleetFile, manifest: Manifest, faults: bool = False, record: str = ""
+) -> list[Planned]:
+    """All nodes of a fleet.
+
+    Args:
+        fleet: checked file.
+        manifest: of its bundle; it says what world to simulate.
+        faults: whether robots that allow it are to be broken.
+        record: folder to record to; "": no recording.
+    """
+    n = len(fleet.robots)
+    keys = {"keys": os.pathsep.join(str(key.resolve()) for key in fleet.keys)} if fleet.keys else {}
+    common = {"bundle": str(located(fleet.bundle).resolve()), **keys, "team_size": n}
+    ground = fleet.world_host
+    out = [
+        Planned(
+            "policy_node", robot.host,
+            {
+                **common, "robot": index, "reweight": robot.reweight, "entities": robot.entities,
+                "allow_faults": robot.allow_faults,
+            },
+            f"/robot_{index}/policy", f"robot_{index}",
+        )
+        for index, robot in enumerate(fleet.robots)
+    ]  # fmt: skip
+    for rank, host in enumerate(fleet.supervisors):
+        name = f"supervisor_{rank}" if rank else "supervisor"
+        out.append(
+            Planned(
+                "supervisor_node", host, {**common, "rank": rank}, f"/{name}",
+                name=name if rank else None,
+            )
+        )  # fmt: skip
+    world = {
+        "scenario": manifest.scenario,
+        "robot": manifest.robot,
+        "team_size": n,
+        "seed": fleet.seed,
+        "allow_faults": faults,
+        "awaited": n,
+        "wait_s": 0.0 if fleet.on_one_host else WAIT_S,
+    }
+    out.append(Planned("world_node", ground, world, "/world"))
+    if faults:
+        out.append(Planned("fault_node", ground, {}, "/faults"))
+    if record:
+        told = {"folder": record, "team_size": n}
+        out.append(Planned("recorder", ground, told, "/recorder"))
+    return out
