@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from swarmhold.hardware.bundle import open_bundle, seal_bundle
 from swarmhold.hardware.cli.main import main
 from swarmhold.hardware.errors import BundleError, ConfigError
+from swarmhold.hardware.promotion import promote
 from swarmhold.hardware.signing import (
     SIGNATURE,
     check,
@@ -109,6 +110,80 @@ def test_an_edited_signature_is_refused(bundle, keys, change, words):
 def test_any_bytes_for_a_signature_are_one_line(noise):
     with pytest.raises(BundleError, match=r"damaged|not pinned|not trusted"):
         check(b"{}", noise, (), Path("b"))
+
+
+def resealed(bundle, version=None, **replaced):
+    """The bundle with other files, sealed again, as whoever made them could."""
+    values = json.loads((bundle / "manifest.json").read_text())
+    for key in ("schema_version", "spec", "spec_digest"):
+        values.pop(key)
+    files = {name: (bundle / name).read_bytes() for name in values.pop("files")}
+    seal_bundle(bundle, {**values, "version": version or values["version"]}, {**files, **replaced})
+
+
+def tampered(bundle):
+    path = bundle / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncated(bundle):
+    path = bundle / "manifest.json"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def nan_producing(bundle):
+    """A graph with the right names and shapes, whose actions are no numbers."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string((bundle / "model.onnx").read_bytes())
+    for node in model.graph.node:
+        node.output[:] = ["raw" if name == "action" else name for name in node.output]
+    make = onnx.helper.make_node
+    model.graph.node.extend(
+        [
+            make("Sub", ["raw", "raw"], ["zero"]),
+            make("Div", ["zero", "zero"], ["action"]),
+        ]
+    )
+    resealed(bundle, **{"model.onnx": model.SerializeToString()})
+
+
+def wrong_spec(bundle):
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace('"robot": "epuck"', '"robot": "crazyflie"'))
+
+
+BAD = {
+    tampered: "model.onnx is not the file that was sealed",
+    truncated: "manifest.json is not valid JSON",
+    lambda bundle: (bundle / SIGNATURE).unlink(): "is not signed, and keys are pinned",
+    lambda bundle: resealed(bundle, version=1): "is version 1, and version 2 was promoted here",
+    nan_producing: "gives values of 'action' that are not finite",
+    wrong_spec: "made for another contract",
+}
+NAMES = ["tampered", "truncated", "unsigned", "downgraded", "NaN-producing", "wrong-spec"]
+
+
+@pytest.mark.parametrize(("spoil", "words"), BAD.items(), ids=NAMES)
+def test_no_bad_bundle_comes_into_a_slot(bundle, keys, tmp_path, spoil, words, request):
+    """Each is refused with a line of its own, and what flew before flies on."""
+    key, trusted = load_private(keys["a"][0]), load_public([keys["a"][1]])
+    resealed(bundle, version=2)
+    sign_bundle(bundle, key)
+    slot = tmp_path / "slot"
+    good = promote(bundle, slot, trusted)
+    resealed(bundle, version=3, **{"model_card.md": b"next"})
+    sign_bundle(bundle, key)
+    spoil(bundle)
+    if "unsigned" not in request.node.name:
+        sign_bundle(bundle, key)  # not even its maker's signature helps
+    with pytest.raises(BundleError) as caught:
+        promote(bundle, slot, trusted)
+    line = str(caught.value)
+    assert words in line and "\n" not in line
+    assert sum(other in line for other in BAD.values()) == 1
+    assert open_bundle(slot, trusted).digest == good.digest
 
 
 def test_sealing_again_takes_the_old_signature_away(bundle):

@@ -345,6 +345,11 @@ def _replay(
         for case in cases:
             feeds = {name: vectors[f"{case}_{name}"] for name in names[0]}
             for name, value in zip(names[1], session.run(names[1], feeds), strict=True):
+                if not np.isfinite(value).all():
+                    raise BundleError(
+                        f"{path}: model.onnx gives values of {name!r} that are not finite for "
+                        f"golden vectors ({case}); train and export again, and do not fly this"
+                    )
                 gap = np.abs(value - vectors[f"{case}_{name}"]).max()
                 worst = float(np.maximum(worst, gap))  # keeps a NaN, max() would not
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
