@@ -164,14 +164,8 @@ class Fleet:
         self.log("flight", **self._about())
         if config.record and self.part.world:
             where = config.folder / ("around" if config.around_s else "mcap")
-            self._spawn(
-                "recorder",
-                {
-                    "folder": str(where.resolve()),
-                    "team_size": config.robots,
-                    "around_s": config.around_s,
-                },
-            )
+            told = {"team_size": config.robots, "around_s": config.around_s}
+            self._spawn("recorder", {"folder": str(where.resolve()), **told})
         for rank in self.part.ranks:
             self.start_supervisor(rank)
         if config.allow_faults:
