@@ -27,6 +27,7 @@ SUMMARY = {
     "promote": "a bundle into a robot's slot, and back",
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
+    "estop": "stop every robot of a team, and count who confirms it",
     "faults": "what the health chain makes of every kind of fault",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "report": "flight recordings to one HTML page",

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import Command, Mode, SensorFrame
 from swarmhold.hardware.observe import to_body
+from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.types import Float
 
@@ -28,6 +30,8 @@ class LoopbackWorld:
         time: s.
         velocity: (N, 3) m/s, world ENU.
         yaw_rate: (N) rad/s.
+        setpoint: (N, Da) physical units, followed while a robot's watchdog lets it.
+        watchdogs: one per robot.
     """
 
     spec: PolicySpec
@@ -39,15 +43,21 @@ class LoopbackWorld:
     velocity: Float = field(init=False)
     yaw_rate: Float = field(init=False)
     setpoint: Float = field(init=False)
+    watchdogs: list[Watchdog] = field(init=False)
 
     def __post_init__(self) -> None:
         robots = len(self.yaw)
         self.velocity = np.zeros((robots, 3))
         self.yaw_rate = np.zeros(robots)
         self.setpoint = np.zeros((robots, self.spec.action_size))
+        limits = safety_config(self.spec, np.inf)
+        self.watchdogs = [Watchdog(limits) for _ in range(robots)]
 
     def advance(self, seconds: float) -> None:
-        """Let every robot follow its set-point."""
+        """Let every robot follow its set-point, unless its watchdog holds it."""
+        for robot, watchdog in enumerate(self.watchdogs):
+            if watchdog.stage(self.time) is not Mode.ACTIVE:
+                self.setpoint[robot] = 0.0
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         forward = self.setpoint[:, 0]
         if self.spec.drives:
@@ -98,11 +108,14 @@ class LoopbackDriver:
     def command(self, command: Command) -> Command:
         """Follow a set-point, within the bounds of the contract."""
         self._check()
+        watchdog = self._world.watchdogs[self._robot]
+        watchdog.hear(command.mode, self._world.time)
+        mode = watchdog.stage(self._world.time)
         bound = np.asarray(self._world.spec.action_bound)
         wanted = np.nan_to_num(np.asarray(command.action, float), nan=0.0)
-        applied = np.clip(wanted, -bound, bound) * (command.mode == Mode.ACTIVE)
+        applied = np.clip(wanted, -bound, bound) * (mode is Mode.ACTIVE)
         self._world.setpoint[self._robot] = applied
-        return Command(command.stamp, tuple(float(value) for value in applied), command.mode)
+        return Command(command.stamp, tuple(float(value) for value in applied), mode)
 
     def hold(self) -> None:
         """Zero velocity."""
@@ -114,8 +127,9 @@ class LoopbackDriver:
         self.hold()
 
     def stop(self) -> None:
-        """The same as hold."""
+        """At rest for good."""
         self.hold()
+        self._world.watchdogs[self._robot].stop()
 
     def inject(self, fault: FaultSpec) -> Injected:
         """An ideal robot cannot be broken."""

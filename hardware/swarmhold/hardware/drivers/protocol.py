@@ -18,7 +18,11 @@ class Injected(Enum):
 
 
 class RobotDriver(Protocol):
-    """A link to one robot, simulated or real."""
+    """A link to one robot, simulated or real.
+
+    A driver brings its robot to rest on its own when commands stay away or ask for a stop; see
+    `Watchdog`.
+    """
 
     def connect(self) -> None:
         """Open the link; raises `NotReadyError` if the robot does not answer."""
@@ -36,7 +40,7 @@ class RobotDriver(Protocol):
         """Come down where it is."""
 
     def stop(self) -> None:
-        """Motors off."""
+        """Motors off, until the driver is started anew."""
 
     def inject(self, fault: FaultSpec) -> Injected:
         """Break something on purpose."""

@@ -122,13 +122,13 @@ class Fleet:
         most = LARGEST - 3 - config.standbys
         if not 1 <= config.robots <= most:
             raise ConfigError(f"{config.robots} robots; this host runs 1 to {most}")
-        _need("rclpy", "ros")
-        _need("swarmhold_msgs", None)
+        need("rclpy", "ros")
+        need("swarmhold_msgs", None)
         self.part = config.part
         if self.part.world:
-            _need("pybullet", "sim")
+            need("pybullet", "sim")
             if config.record:
-                _need("rosbags", "record")
+                need("rosbags", "record")
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         security = security_of(config)
@@ -240,11 +240,19 @@ class Fleet:
 
     def start_supervisor(self, rank: int = 0) -> None:
         """Start a supervisor, or a standby, which takes over when those before it fall silent."""
+        name = f"supervisor_{rank}" if rank else "supervisor"
+        self._bury(name)
         self._spawn(
             "supervisor",
             {**self._what_to_fly(), "team_size": self.config.robots, "rank": rank},
-            f"supervisor_{rank}" if rank else None,
+            name,
         )
+
+    def _bury(self, name: str) -> None:
+        """Wait for the end of a process in whose place another one is to start."""
+        old = self.children.get(name)
+        if old is not None:
+            old.end(time.monotonic() + TERM_S)
 
     def _await_quorum(self) -> None:
         """Wait until every robot acts; name those that do not.
@@ -289,6 +297,8 @@ class Fleet:
             self._acting.add(values["robot"])
         elif event == "kept":
             self.log("kept", folder=values["folder"], what=values["what"])
+        elif event == "estop":
+            self.log("estop", source=name)
         elif event == "fault":  # the robot itself says when it began to misbehave
             self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":
@@ -321,9 +331,7 @@ class Fleet:
 
     def respawn(self, robot: int) -> float:
         """Start a policy node that was killed, or was absent so far; returns the time, s."""
-        old = self.children.get(f"robot_{robot}")
-        if old is not None:
-            old.end(time.monotonic() + TERM_S)
+        self._bury(f"robot_{robot}")
         self.log("fault", kind="respawn", robot=robot)
         self._spawn_robot(robot)
         return time.time()
@@ -390,7 +398,8 @@ class Fleet:
         self._events.close()
 
 
-def _need(module: str, extra: str | None) -> None:
+def need(module: str, extra: str | None) -> None:
+    """Raise `MissingExtraError` where a module is absent; `extra` brings it."""
     if importlib.util.find_spec(module) is None:
         cure = f"pip install 'swarmhold[{extra}]'" if extra else "run make setup in a checkout"
         raise MissingExtraError(f"{module} is not installed; {cure}")

@@ -207,6 +207,8 @@ class _Rows:
             return
         if topic not in self._takes:
             return
+        if topic == "/swarm/estop":
+            return  # has no stamp; nodes themselves say when they stopped
         stamp = message.header.stamp
         t = stamp.sec + 1e-9 * stamp.nanosec - self._started
         if t >= 0.0:

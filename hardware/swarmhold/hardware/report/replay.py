@@ -147,6 +147,9 @@ class _Stage:
             self._on_task(wire.read_task(message))
         elif topic == "/swarm/health":
             self._on_table(wire.read_table(message), received)
+        elif topic == "/swarm/estop" and message.data:
+            for controller in self._robots.values():
+                controller.on_estop()
         elif topic.startswith("/robot_"):
             robot, kind = topic.removeprefix("/robot_").split("/")
             handle = {

@@ -29,9 +29,11 @@ from swarmhold.hardware import wire
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
+from swarmhold.hardware.estop import stopped_state
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
+from swarmhold.hardware.messages import RobotState as StateMessage
 from swarmhold.hardware.parameters import PolicyParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
@@ -72,7 +74,8 @@ class PolicyNode(LifecycleNode):
         self._active = False
         self._frame_at = float("inf")  # nothing is missed before the first frame
         self._safety: SafetyConfig | None = None
-        self._stage = Mode.ACTIVE
+        self._stage, self._stopped = Mode.ACTIVE, False
+        self._said: StateMessage | None = None
         self._quorum, self._first_at = False, 0.0
         self._born = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
@@ -149,6 +152,8 @@ class PolicyNode(LifecycleNode):
             entities=self._entities,
         )
         self._controller = RobotController(self._policy, task, config)
+        if self._stopped:
+            self._controller.on_estop()
         spec = self._policy.bundle.spec
         self._safety = safety_config(spec, task.half_width)
         self._injector = Injector(spec, self._robot, self._n, task.half_width)
@@ -179,8 +184,14 @@ class PolicyNode(LifecycleNode):
             self._controller.on_table(wire.read_table(msg), now)
 
     def _on_estop(self, msg: Bool) -> None:
-        if msg.data and self._controller is not None:
+        """Stop for good: at once, and whether or not there is anything to control yet."""
+        if not msg.data or self._stopped:
+            return
+        self._stopped = True
+        if self._controller is not None:
             self._controller.on_estop()
+        self._send(Command(0.0, (0.0, 0.0), Mode.STOP), time.time())
+        say("estop", robot=self._robot)
 
     def _on_fault(self, msg: FaultCommand) -> None:
         if self._injector is None:
@@ -209,7 +220,7 @@ class PolicyNode(LifecycleNode):
         status = codec.status_to_ros(tick.status)
         status.header.stamp = codec.stamp_of(time.time())
         self._status_pub.publish(status)
-        self._status = tick.status
+        self._status, self._said = tick.status, tick.state
         self._diagnostics.tick()
 
     def _facts(self) -> dict[str, object]:
@@ -245,6 +256,8 @@ class PolicyNode(LifecycleNode):
         if self._twin_watch is not None and time.monotonic() - self._born > TWIN_S:
             self.destroy_subscription(self._twin_watch)
             self._twin_watch = None
+        if self._stopped and not 0.0 <= time.monotonic() - self._frame_at <= 2.0 * WATCH_S:
+            self._confirm_stop()
         if not self._active or self._safety is None:
             return
         age = time.monotonic() - self._frame_at
@@ -256,6 +269,13 @@ class PolicyNode(LifecycleNode):
             self._send(Command(0.0, (0.0, 0.0), stage), time.time())
             text = f"robot {self._robot}: no sensor frame for {age:.1f} s, {stage.name.lower()}"
             say("warning", text=text)
+
+    def _confirm_stop(self) -> None:
+        """Without sensor frames there is no tick that would say so."""
+        assert self._policy is not None
+        own = self._robot, self._boot_id, self._policy.bundle.short_digest
+        self._said = stopped_state(self._said, *own)
+        self._state_pub.publish(codec.state_to_ros(self._said))
 
     def _send(self, command: Command, wall: float) -> None:
         """Set-point as a twist: forward and turn, or planar velocity."""

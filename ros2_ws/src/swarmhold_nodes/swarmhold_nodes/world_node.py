@@ -1,7 +1,8 @@
 """The world: PyBullet at 240 Hz in real time, posing as the robots' hardware.
 
-It serves what drivers of real robots would: sensor frames out, velocity set-points in. A robot
-whose set-point is old is held, as its firmware would.
+It serves what drivers of real robots would: sensor frames out, velocity set-points in, and a
+watchdog for each that holds a robot whose set-point is old, or that was stopped. It hears of an
+emergency stop itself. Held quadrotors hover: nothing lands in this world.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
+from std_msgs.msg import Bool
 from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 
 from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import WorldParameters
+from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
@@ -34,7 +39,6 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
-COMMAND_S = 0.25  # older set-points are not followed
 WAIT_S = 5.0  # after the first command, for those of the others
 CATCH_UP_S = 0.2  # after a longer stall the world skips time instead of racing
 SAY_EVERY = 10  # ticks between two status lines
@@ -55,7 +59,8 @@ class WorldNode(Node):
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
         self._world = World(told.scenario, told.robot, self._n, told.seed)
         self._setpoint = np.zeros((self._n, 2))
-        self._commanded_at = np.full(self._n, -np.inf)
+        limits = safety_config(spec, self._world.half_width)
+        self._watchdogs = [Watchdog(limits) for _ in range(self._n)]
         self._advanced_at = time.monotonic()
         self._started, self._first_at = False, 0.0
         self._awaited = told.awaited
@@ -74,6 +79,7 @@ class WorldNode(Node):
                 partial(self._on_command, robot),
                 STREAM_QOS,
             )
+        self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         self._scenario, self._last_task = told.scenario, None
         self._tell()
         if told.allow_faults:
@@ -93,7 +99,12 @@ class WorldNode(Node):
         twist = msg.twist
         second = twist.angular.z if self._diff else twist.linear.y
         self._setpoint[robot] = twist.linear.x, second
-        self._commanded_at[robot] = time.monotonic()
+        self._watchdogs[robot].hear(Mode.ACTIVE, time.monotonic())
+
+    def _on_estop(self, msg: Bool) -> None:
+        if msg.data:
+            for watchdog in self._watchdogs:
+                watchdog.stop()
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
@@ -104,7 +115,7 @@ class WorldNode(Node):
         self._diagnostics.tick()
         if self._waits(now):
             return
-        idle = now - self._commanded_at > COMMAND_S
+        idle = np.array([watchdog.stage(now) is not Mode.ACTIVE for watchdog in self._watchdogs])
         if not self._started:
             self._started = self._is_complete(now)
             self._advanced_at = now
@@ -142,14 +153,14 @@ class WorldNode(Node):
 
     def _is_complete(self, now: float) -> bool:
         """Every robot has sent a command, or the wait for it is over."""
-        silent = np.flatnonzero(np.isinf(self._commanded_at))
+        silent = [robot for robot in range(self._n) if not self._watchdogs[robot].heard]
         if len(silent) == self._n:
             return False
         self._first_at = self._first_at or now
         late = now - self._first_at > WAIT_S
-        if late and len(silent):
+        if late and silent:
             say("warning", text=f"the world starts without robots {', '.join(map(str, silent))}")
-        return late or not len(silent)
+        return late or not silent
 
     def _tell(self) -> None:
         """What is to be done, where it is news."""

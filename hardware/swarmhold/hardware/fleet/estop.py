@@ -1,0 +1,188 @@
+"""`swarmhold estop`: stop every robot, and count who confirms it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import tyro
+
+from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.errors import ConfigError, NotReadyError
+from swarmhold.hardware.fleet.environment import environment
+from swarmhold.hardware.fleet.file import load_fleet
+from swarmhold.hardware.fleet.fleet import need
+from swarmhold.hardware.fleet.process import Child, end_all
+from swarmhold.hardware.fleet.stop import check_stop, stoppable
+from swarmhold.hardware.report.recording import about, events_of
+
+SEARCH_S = 2.0  # for robots on the graph, where nobody says how many there are
+LOOK_S = 0.02
+
+
+@dataclass(frozen=True)
+class EstopArgs:
+    """Stop all robots of a team; they stay stopped until they are restarted."""
+
+    flight: Annotated[Path | None, tyro.conf.Positional] = None
+    """Folder of the flight that is to end."""
+    fleet: Path | None = None
+    """Fleet file, which must name its ROS domain."""
+    domain: int | None = None
+    """ROS domain; the robots are those that are found there, or --robots."""
+    robots: int | None = None
+    """Team size, so that who is silent is named too."""
+    seconds: float = 5.0
+    """How long to wait for confirmations."""
+    hold: bool = False
+    """Go on saying stop until Ctrl-C, to whoever is started or comes within reach."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to say it.
+
+    Attributes:
+        domain: ROS domain.
+        robots: team size; 0: not known.
+        profile: discovery profile of the robots; None: all networks of this computer.
+    """
+
+    domain: int
+    robots: int
+    profile: Path | None
+
+
+class Confirmations:
+    """Who is on the graph, and in which mode; filled by the node's status lines."""
+
+    def __init__(self, robots: int) -> None:
+        """Args: team size; 0: whoever is found."""
+        self._lock = threading.Lock()
+        self._modes: dict[int, str | None] = dict.fromkeys(range(robots))
+        self._known = robots > 0
+
+    def take(self, _: str, values: dict[str, Any]) -> None:
+        """A status line."""
+        if values["event"] == "robot":
+            with self._lock:
+                self._modes[int(values["robot"])] = values["mode"]
+
+    @property
+    def modes(self) -> dict[int, str | None]:
+        """Last mode of every robot; None: nothing heard."""
+        with self._lock:
+            return dict(sorted(self._modes.items()))
+
+    def complete(self, waited_s: float) -> bool:
+        """Whether everybody has confirmed; who is not known must be searched for first."""
+        modes = self.modes
+        searched = self._known or waited_s > SEARCH_S
+        return searched and bool(modes) and set(modes.values()) == {"STOP"}
+
+
+def main(argv: list[str]) -> int:
+    """Say stop until all have confirmed; 1 if somebody has not."""
+    args = parse(EstopArgs, argv, "swarmhold estop")
+    place = place_of(args)
+    for module, extra in (("rclpy", "ros"), ("swarmhold_msgs", None)):
+        need(module, extra)
+    with stoppable(), TemporaryDirectory() as folder:
+        return _stop(args, place, Path(folder))
+
+
+def _stop(args: EstopArgs, place: Place, folder: Path) -> int:
+    found = Confirmations(place.robots)
+    command = [sys.executable, "-m", "swarmhold_nodes.estop_node", "--ros-args"]
+    command += ["-p", f"team_size:={place.robots}"]
+    log = folder / "estop.log"
+    child = Child("estop", command, _environment(place, folder), log, found.take)
+    began = time.monotonic()
+    try:
+        _wait(child, lambda waited: found.complete(waited) or waited > args.seconds)
+        modes, waited = found.modes, time.monotonic() - began
+        _tell(args, place, modes, waited)
+        if args.hold:
+            _wait(child, lambda _: False)
+    except KeyboardInterrupt:
+        if not args.hold:
+            raise
+        modes = found.modes
+    finally:
+        end_all([child])
+    return 0 if modes and set(modes.values()) == {"STOP"} else 1
+
+
+def _wait(child: Child, done: Callable[[float], bool]) -> None:
+    began = time.monotonic()
+    while not done(time.monotonic() - began):
+        check_stop()
+        if not child.running:
+            raise NotReadyError(f"the node that says stop ended: {child.last_words()}")
+        time.sleep(LOOK_S)
+
+
+def _tell(args: EstopArgs, place: Place, modes: dict[int, str | None], waited: float) -> None:
+    confirmed = [robot for robot, mode in modes.items() if mode == "STOP"]
+    if args.json:
+        said = {"domain": place.domain, "seconds": waited, "confirmed": confirmed, "modes": modes}
+        print_json(said)
+        return
+    for robot, mode in modes.items():
+        if mode is None:
+            say(f"robot {robot}: NOT HEARD; only its driver's own watchdog holds it")
+        elif mode != "STOP":
+            say(f"robot {robot}: NOT CONFIRMED, {mode} when last heard")
+    if not modes:
+        say(f"NOBODY was found on ROS domain {place.domain}; check domain and network")
+    else:
+        who = f"{len(confirmed)} of {len(modes)} robots"
+        say(f"{who} confirmed the stop, {waited:.1f} s after it was given")
+
+
+def place_of(args: EstopArgs) -> Place:
+    """Where the robots are.
+
+    Raises:
+        ConfigError: none or several places are given, or one that does not say its domain.
+    """
+    given = [args.flight is not None, args.fleet is not None, args.domain is not None]
+    if sum(given) != 1 or args.seconds <= 0 or (args.robots is not None and args.robots < 1):
+        raise ConfigError(
+            "give one of a flight folder, --fleet and --domain; --seconds and --robots above 0"
+        )
+    if args.flight is not None:
+        info = about(args.flight, events_of(args.flight))
+        profile = (args.flight / "discovery.xml").resolve()
+        return Place(
+            int(info["domain"]), int(info["robots"]), profile if profile.exists() else None
+        )
+    if args.fleet is not None:
+        fleet = load_fleet(args.fleet)
+        if fleet.domain is None:
+            raise ConfigError(
+                f"{args.fleet} names no domain; give the folder of its flight, or --domain"
+            )
+        return Place(fleet.domain, len(fleet.robots), None)
+    assert args.domain is not None
+    return Place(args.domain, args.robots or 0, None)
+
+
+def _environment(place: Place, folder: Path) -> dict[str, str]:
+    """Variables of the node: those of the robots' own profile, or of this shell."""
+    env = environment(folder, place.domain)
+    if place.profile is not None:
+        env["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(place.profile)
+        return env
+    own = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE")
+    env.pop("FASTRTPS_DEFAULT_PROFILES_FILE")
+    return env if own is None else {**env, "FASTRTPS_DEFAULT_PROFILES_FILE": own}
