@@ -23,6 +23,7 @@ from swarmhold.hardware.messages import (
 )
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
+from swarmhold.hardware.ramp import Ramp
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
 from swarmhold.hardware.surroundings import BODY_SLOTS, as_bodies, scene_of
@@ -116,7 +117,7 @@ class RobotController:
         self._ticks = self._missed = self._seq = 0
         self._last_tick = self._alone_since = np.nan
         self._mode = Mode.ACTIVE
-        self._estopped = False
+        self._estopped, self._ramp = False, Ramp()
         self._assembled, self._first_look = False, float("inf")
 
     def on_task(self, task: Task) -> None:
@@ -151,8 +152,9 @@ class RobotController:
         return bool(here[self._others].all())
 
     def on_activate(self) -> None:
-        """Begin to act, or begin again: what was remembered is of another time."""
+        """Begin to act, or begin again: from rest, and what was remembered is of another time."""
         self._memory.forget()
+        self._ramp = Ramp()
 
     def on_estop(self) -> None:
         """Latch the stop; only a restart releases it."""
@@ -169,6 +171,8 @@ class RobotController:
         nominal = 1.0 / self._config.loop_hz
         self._missed += max(0, round(period / nominal) - 1) if period else 0
         self._last_tick = now
+        if period > self._safety.hold_s:  # the driver has been holding it since
+            self._ramp = Ramp()
         local = self._look(frame, now)
         weights: Float = np.ones(self._config.team_size)
         if self._config.reweight:
@@ -181,6 +185,7 @@ class RobotController:
         mode = self._mode_now(weights, now)
         if mode is not Mode.ACTIVE:
             self._memory.forget()
+        self._ramp = self._ramp.step(mode is Mode.ACTIVE, now)
         setpoint, limits = self._filter(frame, mode, now)
         self._applied = setpoint / np.asarray(self._spec.action_bound)
         self._seq += 1
@@ -299,7 +304,8 @@ class RobotController:
             return np.zeros(self._spec.action_size), 0
         if not np.isfinite(self._decided_at):
             return np.zeros(self._spec.action_size), int(Limit.AGE)
-        return self._safe(frame, self._action, now - self._decided_at)
+        action = self._ramp.share(now) * self._action
+        return self._safe(frame, action, now - self._decided_at)
 
     def guarded(self, frame: SensorFrame, command: Command) -> Command:
         """A command that somebody has bent since, through the safety filter once more.

@@ -132,6 +132,7 @@ class _Stage:
         self._entities: Entities = policy.entity_budget(info["entities"]).mode
         self._task: Task | None = None
         self._robots: dict[int, RobotController] = {}
+        self._idle: set[int] = set()  # those that have never sent a command
         self._boots = np.zeros(self._n, np.int64)
         self._frames: list[dict[float, SensorFrame]] = [{} for _ in range(self._n)]
         self._commands: dict[int, Float] = {}
@@ -207,11 +208,15 @@ class _Stage:
                 self._entities,
             )  # fmt: skip
             self._robots[robot] = RobotController(self._policy, self._task, config)
+            self._idle.add(robot)
+        command = self._commands.pop(robot, None)
+        if command is not None and robot in self._idle:  # it begins to act
+            self._idle.remove(robot)
+            self._robots[robot].on_activate()
         tick = self._robots[robot].tick(frame, received)
         status: PolicyStatus = tick.status
         self.weights.add(received, status.weights, message.weights)
         self._sum(status.weights, tick.command.action)
-        command = self._commands.pop(robot, None)
         if command is not None:
             bound = np.asarray(self._spec.action_bound)
             self.actions.add(received, np.asarray(tick.command.action) / bound, command / bound)

@@ -209,9 +209,10 @@ class PolicyNode(LifecycleNode):
         now = time.monotonic()
         self._frame_at = now
         frame = wire.read_frame(msg)
+        acts = self._has_quorum(now)
         tick = self._controller.tick(self._injector.sense(frame, now), now)
         tick, states = self._injector.apply(tick, frame, now)
-        if self._has_quorum(now):
+        if acts:
             bent = self._injector.acts(now)
             command = self._controller.guarded(frame, tick.command) if bent else tick.command
             self._send(command, time.time())
@@ -245,6 +246,8 @@ class PolicyNode(LifecycleNode):
             self._first_at = self._first_at or now
             complete = self._controller.team_complete(now)
             self._quorum = complete or now - self._first_at > QUORUM_S
+            if self._quorum:
+                self._controller.on_activate()
             if self._quorum and not complete:
                 say("warning", text=f"robot {self._robot} starts without having heard everybody")
             if self._quorum:
