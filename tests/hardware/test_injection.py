@@ -11,9 +11,10 @@ from swarmhold.hardware.controller import Tick
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import BODY_KINDS, FULL, KINDS, SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.injection.injector import NODE_KINDS, Injector
-from swarmhold.hardware.injection.radio import GHOST, SUPERVISOR
+from swarmhold.hardware.injection.radio import GHOST
 from swarmhold.hardware.messages import (
     EVERYBODY,
+    SUPERVISOR,
     Command,
     Mode,
     PolicyStatus,

@@ -70,6 +70,7 @@ def make_flight(tmp_path, faults=(), n=4, seconds=30.0, delay=0.3, reweight=True
         t=t,
         position=place,
         error=np.linspace(1.0, 0.5, len(place)),
+        touched=np.zeros((len(t), n), bool),
         robots=[log] * n,
         table_t=t,
         table_states=np.zeros((len(t), n), int),

@@ -38,6 +38,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   train        the MAPPO update against the textbook one, and where an iteration goes
   learning     tables of evidence on fault tolerance and robustness, from nothing
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
+  drills       what a team feels of dead, doubled, lying and repeated supervisors
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours
@@ -68,11 +69,16 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.detectors_cli import main as detectors
 
         return detectors(argv[1:])
+    if name == "drills":
+        from swarmhold.policies.drills_cli import main as drills
+
+        return drills(argv[1:])
     if name == "train":
         from swarmhold.policies.bench import train
 
         return train(argv[1:])
-    known = ", ".join(("sim", "ground", "train", "learning", "detectors", "onnx", "cycles", *LIVE))
+    lab = ("sim", "ground", "train", "learning", "detectors", "drills")
+    known = ", ".join((*lab, "onnx", "cycles", *LIVE))
     raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 

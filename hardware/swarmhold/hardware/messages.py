@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 EVERYBODY = 255  # recipient of a broadcast
+SUPERVISOR = 254  # recipient of what only supervisors are to hear
 WORD = 2**32  # counters have 32 bits on the wire
 
 

@@ -23,6 +23,7 @@ setup(
             "supervisor_node = swarmhold_nodes.supervisor_node:main",
             "world_node = swarmhold_nodes.world_node:main",
             "fault_node = swarmhold_nodes.fault_node:main",
+            "estop_node = swarmhold_nodes.estop_node:main",
             "recorder = swarmhold_nodes.recorder:main",
         ]
     },

@@ -226,14 +226,15 @@ class Fleet:
     def _spawn_robot(self, robot: int) -> Child:
         own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
         parameters = {
-            **self._what_to_fly(),
+            **self.what_to_fly(),
             "robot": robot,
             "team_size": self.config.robots,
             **own,
         }
         return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
 
-    def _what_to_fly(self) -> dict[str, str]:
+    def what_to_fly(self) -> dict[str, str]:
+        """Parameters of every node that opens the bundle."""
         keys = [str(path.resolve()) for path in self.config.keys]
         given = {"keys": os.pathsep.join(keys)} if keys else {}
         return {"bundle": str(located(Path(self.config.bundle)).resolve()), **given}
@@ -244,9 +245,19 @@ class Fleet:
         self._bury(name)
         self._spawn(
             "supervisor",
-            {**self._what_to_fly(), "team_size": self.config.robots, "rank": rank},
+            {**self.what_to_fly(), "team_size": self.config.robots, "rank": rank},
             name,
         )
+
+    def start(self, node: str, parameters: dict[str, Any], name: str) -> Child:
+        """Start one more node, under a name of its own.
+
+        Args:
+            node: module of `swarmhold_nodes`, or the short name of one.
+            parameters: of the node.
+            name: of the process, and of the node.
+        """
+        return self._spawn(node, parameters, name)
 
     def _bury(self, name: str) -> None:
         """Wait for the end of a process in whose place another one is to start."""

@@ -12,10 +12,10 @@ from swarmhold.hardware.controller import Tick
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import BODY_KINDS, KINDS, SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.injection.commands import Commands
-from swarmhold.hardware.injection.radio import SUPERVISOR, Radio
+from swarmhold.hardware.injection.radio import Radio
 from swarmhold.hardware.injection.schedule import Schedule
 from swarmhold.hardware.injection.senses import Senses
-from swarmhold.hardware.messages import RobotState, SensorFrame
+from swarmhold.hardware.messages import SUPERVISOR, RobotState, SensorFrame
 from swarmhold.hardware.spec import PolicySpec
 
 NODE_KINDS = tuple(kind for kind in KINDS if kind not in (*SIGNAL_KINDS, *BODY_KINDS))

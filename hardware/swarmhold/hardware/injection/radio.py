@@ -10,9 +10,8 @@ import numpy as np
 from swarmhold.hardware.controller import addressed
 from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
 from swarmhold.hardware.injection.schedule import Acting, Kinds
-from swarmhold.hardware.messages import RobotState
+from swarmhold.hardware.messages import SUPERVISOR, RobotState
 
-SUPERVISOR = 254  # roster index under which the supervisors listen
 GHOST = 0xFFFF_FFFF  # boot id of a second sender under the same name
 CONGESTED_S = 1.0  # s, correlation time of a delay
 _NOWHERE = (float("nan"),) * 3

@@ -71,6 +71,7 @@ class Flight:
         t: (T) of the truth.
         position: (T, N, 2) m, world.
         error: (T) m, as the world had it.
+        touched: (T, N) in contact.
         robots: status logs, one per robot.
         table_t: (S) of the supervisor's tables.
         table_states: (S, N) `HealthState`.
@@ -87,6 +88,7 @@ class Flight:
     t: Float
     position: Float
     error: Float
+    touched: Bool
     robots: list[RobotLog]
     table_t: Float
     table_states: Int
@@ -145,6 +147,7 @@ def read_flight(folder: Path) -> Flight:
         t=np.array(rows.truth_t),
         position=np.array(rows.positions)[..., :2],
         error=np.array(rows.errors),
+        touched=np.array(rows.touched, bool),
         robots=rows.robot_logs(),
         table_t=np.array(rows.table_t),
         table_states=np.array(rows.table_states, int).reshape(-1, int(info["robots"])),
@@ -185,6 +188,7 @@ class _Rows:
         self.truth_t: list[float] = []
         self.positions: list[Float] = []
         self.errors: list[float] = []
+        self.touched: list[Any] = []
         self.table_t: list[float] = []
         self.table_states: list[Any] = []
         self.landmarks: list[tuple[float, float, float]] = []
@@ -218,6 +222,7 @@ class _Rows:
         if len(message.positions) == 3 * self._n:
             self.truth_t.append(t)
             self.errors.append(float(message.error))
+            self.touched.append(np.asarray(message.touched, bool))
             self.positions.append(np.asarray(message.positions).reshape(self._n, 3))
 
     def _table(self, t: float, message: Any) -> None:

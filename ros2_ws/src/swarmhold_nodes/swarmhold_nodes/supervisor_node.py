@@ -6,24 +6,19 @@ import sys
 import time
 from functools import partial
 
-import numpy as np
 from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import HealthTable, RobotState, Task
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
-from swarmhold.hardware.injection.radio import SUPERVISOR
-from swarmhold.hardware.messages import EVERYBODY
-from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
+from swarmhold.hardware.messages import HealthTable as HealthTableValue
 from swarmhold.hardware.parameters import SupervisorParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
-from swarmhold.hardware.supervisor import supervisor_init, supervisor_step, to_table
+from swarmhold.hardware.supervisor_controller import SupervisorController
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.parameters import declare
@@ -36,12 +31,11 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
-ASSEMBLE_S = 10.0  # judge nobody before the whole team was heard at once, or this after the first
 SAY_EVERY = 10  # ticks between two status lines
 
 
 class SupervisorNode(Node):
-    """Thin shell around the supervisor's pure core."""
+    """Thin shell around `SupervisorController`."""
 
     def __init__(self, context: Context) -> None:
         """Listen to the whole roster."""
@@ -51,22 +45,15 @@ class SupervisorNode(Node):
         told = declare(self, SupervisorParameters)
         refuse_duplicate(self)
         bundle = open_bundle(told.bundle, pinned(told.keys))
-        self._policy = OnnxPolicy(bundle)
-        self._watch: FleetWatch | None = None
         self._n = told.team_size
-        self._settings = bundle.health
-        self._state = supervisor_init(self._settings, (), self._n)
-        self._beliefs = Beliefs(self._n, bundle.short_digest)
-        self._estopped = np.zeros(self._n, bool)
-        self._office = OfficeConfig(self.get_name(), told.rank, self._settings.lease_s)
-        self._post, self._seq = office_init(time.monotonic()), 0
-        self._last, self._weights = np.zeros(self._n, np.int8), np.ones(self._n)
-        self._first_at, self._assembled = float("inf"), False
-        self._unseen = np.full((self._n, 3), np.nan)
+        policy, now = OnnxPolicy(bundle), time.monotonic()
+        self._controller = SupervisorController(policy, self._n, self.get_name(), told.rank, now)
+        self._said = 0
+        self._last = (int(HealthState.HEALTHY),) * self._n
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         self._reception = Reception(self)
         hear = self._reception.hear
-        if self._settings.normality.limit_s > 0.0:  # calibrated for this policy
+        if self._controller.watches:
             hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
         hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
@@ -79,74 +66,49 @@ class SupervisorNode(Node):
         say("ready")
 
     def _on_state(self, sender: int, msg: RobotState) -> None:
-        if msg.recipient in (EVERYBODY, SUPERVISOR):
-            self._beliefs.hear(wire.read_state(msg, sender), time.monotonic())
+        self._controller.on_state(wire.read_state(msg, sender), time.monotonic())
 
     def _on_table(self, msg: HealthTable) -> None:
-        table = wire.read_table(msg)
-        self._post = hear(self._office, self._post, table, time.monotonic())
+        self._controller.on_table(wire.read_table(msg), time.monotonic())
 
     def _on_task(self, msg: Task) -> None:
-        task = wire.read_task(msg)
-        if self._watch is None:
-            self._watch = FleetWatch(self._policy, task, self._n)
-        self._watch.on_task(task)
+        self._controller.on_task(wire.read_task(msg))
 
     def _on_estop(self, msg: Bool) -> None:
-        self._estopped |= bool(msg.data)
+        if msg.data:
+            self._controller.on_estop()
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        states = [HealthState(int(state)).name for state in self._last]
+        states = [HealthState(state).name for state in self._last]
         counts = {f"robots_{name.lower()}": states.count(name) for name in dict.fromkeys(states)}
-        office = {"speaks": self._post.speaks, "term": self._post.term}
+        post = self._controller.post
+        office = {"speaks": post.speaks, "term": post.term}
         return {**office, "dropped": self._reception.dropped, **counts}
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now, spoke = time.monotonic(), self._controller.post.speaks
         self._diagnostics.tick()
-        if not self._assembled:
-            present = self._beliefs.age(now) <= self._settings.monitor.silent_s
-            self._first_at = min(self._first_at, now) if present.any() else self._first_at
-            self._assembled = bool(present.all()) or now - self._first_at > ASSEMBLE_S
-            if not self._assembled:
-                return  # robots rely on themselves until there is a team to judge
-            self._beliefs.expect(now)
-        self._take_office(now)
-        self._state, verdict = supervisor_step(
-            self._settings,
-            self._state,
-            self._beliefs.evidence(self._unseen, now),
-            self._beliefs.accusations,
-            self._estopped,
-            now,
-            self._watch.look(self._beliefs, self._weights, now) if self._watch else None,
-        )
-        self._weights = verdict.weights
-        if not self._post.speaks:
+        table = self._controller.tick(now, time.time())
+        if self._controller.post.speaks and not spoke:
+            say("speaks", term=self._controller.post.term)
+        if table is None:
             return
-        self._seq += 1
-        table = to_table(
-            *(verdict, self._settings, self._post.term, self._seq, time.time(), self._office.issuer)
-        )
         self._pub.publish(codec.table_to_ros(table))
-        changed = (verdict.states != self._last).any()
-        self._last = verdict.states
-        if changed or self._seq % SAY_EVERY == 0:
-            age = self._beliefs.age(now)
-            say(
-                "table",
-                weights=[round(weight, 3) for weight in table.weights],
-                states=[HealthState(state).name for state in table.states],
-                reasons=list(table.reasons),
-                departures=[] if self._watch is None else self._watch.departure.round(2).tolist(),
-                ages=[round(float(a), 3) if np.isfinite(a) else None for a in age],
-            )
+        self._said += 1
+        if table.states != self._last or self._said % SAY_EVERY == 0:
+            self._say(table, now)
+        self._last = table.states
 
-    def _take_office(self, now: float) -> None:
-        before, self._post = self._post, office_step(self._office, self._post, now)
-        if self._post.speaks and not before.speaks:
-            say("speaks", term=self._post.term)
+    def _say(self, table: HealthTableValue, now: float) -> None:
+        say(
+            "table",
+            weights=[round(weight, 3) for weight in table.weights],
+            states=[HealthState(state).name for state in table.states],
+            reasons=list(table.reasons),
+            departures=self._controller.departures,
+            ages=self._controller.ages(now),
+        )
 
 
 def main() -> int:

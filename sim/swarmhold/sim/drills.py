@@ -1,0 +1,213 @@
+"""Drills in simulated time: the robots' and supervisors' own code in one process, over the world.
+
+All but the middleware is what flies: controllers with safety filter and local health, supervisors
+with their office, drivers' watchdogs, and PyBullet's contacts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from swarmhold.hardware.bundle import Bundle
+from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
+from swarmhold.hardware.drills import (
+    ASLEEP_S,
+    JUMP_S,
+    ROGUE,
+    TAIL_S,
+    Drilled,
+    broken,
+    faults,
+    onsets,
+    strike_at,
+)
+from swarmhold.hardware.drivers.watchdog import Watchdog
+from swarmhold.hardware.injection.injector import Injector
+from swarmhold.hardware.injection.rogue import Rogue
+from swarmhold.hardware.messages import HealthTable, Mode, RobotState
+from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.safety import safety_config
+from swarmhold.hardware.supervisor_controller import SupervisorController
+from swarmhold.hardware.team_health import WeightSource
+from swarmhold.hardware.types import Float
+from swarmhold.sim.world import World
+
+BEGIN = 1000.0  # s, of the monotonic clock
+WALL = 1.7e9  # s, of the wall clock
+
+
+@dataclass(slots=True)
+class Post:
+    """A supervisor's process.
+
+    Attributes:
+        controller: what runs in it.
+        asleep: s, from and to when it is stopped; a killed one never wakes.
+        jumps: s, by which its wall clock is off, from when it was hit.
+    """
+
+    controller: SupervisorController
+    asleep: tuple[float, float] = (np.inf, np.inf)
+    jumps: float = 0.0
+
+
+def posts(drill: str, policy: OnnxPolicy, n: int, at: float) -> list[Post]:
+    """The supervisors of a drill that hits at `at` (s)."""
+
+    def post(name: str, rank: int) -> SupervisorController:
+        return SupervisorController(policy, n, name, rank, BEGIN)
+
+    first = Post(post("supervisor", 0))
+    if drill == "none":
+        return []
+    if drill in ("kill", "standby"):
+        first.asleep = at, np.inf
+    elif drill == "stop":
+        first.asleep = at, at + ASLEEP_S
+    elif drill == "clock":
+        first.jumps = JUMP_S
+    if drill in ("standby", "stop"):
+        return [first, Post(post("supervisor_1", 1))]
+    return [first, Post(post("supervisor_b", 0))] if drill == "two" else [first]
+
+
+@dataclass(slots=True)
+class Log:
+    """What happened, tick by tick."""
+
+    touched: list[Float] = field(default_factory=list)
+    outside: list[Float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    weights: list[Float] = field(default_factory=list)
+    sources: list[list[int]] = field(default_factory=list)
+
+
+class Flight:
+    """N robots and their supervisors on one clock; messages take one tick."""
+
+    def __init__(self, bundle: Bundle, n: int, drill: str, seed: int) -> None:
+        """Args: what flies, N, a key of `DRILLS`, and the seed of everything."""
+        policy, manifest = OnnxPolicy(bundle), bundle.manifest
+        self._n, self._drill, self._seed = n, drill, seed
+        self._world = World(manifest.scenario, manifest.robot, n, seed)
+        self._spec, task = bundle.spec, self._world.task
+        self._dt, self._owed = 1.0 / bundle.spec.loop_hz, 0.0
+        limits = safety_config(bundle.spec, self._world.half_width)
+        self._watchdogs = [Watchdog(limits) for _ in range(n)]
+        config = [ControllerConfig(i, n, bundle.spec.loop_hz, i + 1) for i in range(n)]
+        self._robots = [RobotController(policy, task, own) for own in config]
+        half = self._world.half_width
+        self._injectors = [Injector(bundle.spec, i, n, half) for i in range(n)]
+        self._at = BEGIN + strike_at(seed)
+        self._posts = posts(drill, policy, n, self._at)
+        self._rogue = Rogue(drill, n, seed) if drill in ROGUE else None
+        self._goal = np.zeros((n, bundle.spec.action_size))
+        self._dead: dict[int, float] = {}
+        for fault in faults(n, seed):
+            if fault.kind == "crash":
+                self._dead[fault.robot] = BEGIN + fault.start_s
+            else:
+                self._injectors[fault.robot].add(fault, BEGIN)
+        self._sent: list[RobotState] = []
+        self._tables: list[HealthTable] = []
+        self._task = task
+        self.log = Log()
+
+    def run(self, seconds: float) -> Drilled:
+        """Fly for a while (s)."""
+        for step in range(round(seconds / self._dt)):
+            self._tick(BEGIN + step * self._dt)
+        self._world.close()
+        return self._figures(seconds)
+
+    def _tick(self, now: float) -> None:
+        self._deliver(now)
+        ticks = self._act(now)
+        self._tables = self._supervise(now)
+        idle = np.array([dog.stage(now) is not Mode.ACTIVE for dog in self._watchdogs])
+        self._owed += self._dt
+        whole = int(self._owed / self._world.tick + 1e-6) * self._world.tick
+        self._owed -= whole
+        self._world.advance(whole, self._goal, idle)
+        if self._world.task != self._task:
+            self._task = self._world.task
+            for hearer in (*self._robots, *(post.controller for post in self._posts)):
+                hearer.on_task(self._task)
+        self._note(ticks, now)
+
+    def _deliver(self, now: float) -> None:
+        """What was sent in the tick before."""
+        for robot, controller in enumerate(self._robots):
+            for state in self._sent:
+                if self._injectors[robot].hears(state.robot, now):
+                    controller.on_state(state, now)
+            for table in self._tables:
+                controller.on_table(table, now)
+        for post in self._awake(now):
+            for state in self._sent:
+                post.controller.on_state(state, now)
+            for table in self._tables:
+                post.controller.on_table(table, now)
+        for table in self._tables if self._rogue else ():
+            self._rogue.hear(table)
+
+    def _act(self, now: float) -> dict[int, Tick]:
+        ticks: dict[int, Tick] = {}
+        self._sent = []
+        for robot, frame in enumerate(self._world.frames(WALL + now)):
+            if now >= self._dead.get(robot, np.inf):
+                continue
+            injector, controller = self._injectors[robot], self._robots[robot]
+            tick = controller.tick(injector.sense(frame, now), now)
+            tick, states = injector.apply(tick, frame, now)
+            self._goal[robot] = tick.command.action
+            self._watchdogs[robot].hear(tick.command.mode, now)
+            self._sent += states
+            ticks[robot] = tick
+        return ticks
+
+    def _supervise(self, now: float) -> list[HealthTable]:
+        said = []
+        for post in self._awake(now):
+            stamp = WALL + now + (post.jumps if now >= self._at else 0.0)
+            said.append(post.controller.tick(now, stamp))
+        if self._rogue is not None and now >= self._at:
+            said.append(self._rogue.say(WALL + now))
+        return [table for table in said if table is not None]
+
+    def _awake(self, now: float) -> list[Post]:
+        return [post for post in self._posts if not post.asleep[0] <= now < post.asleep[1]]
+
+    def _note(self, ticks: dict[int, Tick], now: float) -> None:
+        log, world = self.log, self._world
+        log.touched.append(world.touched.copy())
+        log.outside.append((np.abs(world.position[:, :2]) > world.half_width).any(axis=-1))
+        healthy = np.ones(self._n, bool)
+        healthy[list(broken(self._n))] = False
+        log.errors.append(world.task_error(healthy))
+        if now >= self._at:
+            chosen = [tick for robot, tick in ticks.items() if healthy[robot]]
+            log.weights.append(np.array([tick.status.weights for tick in chosen]))
+            log.sources.append([tick.status.source for tick in chosen])
+
+    def _figures(self, seconds: float) -> Drilled:
+        log, healthy = self.log, np.ones(self._n, bool)
+        healthy[list(broken(self._n))] = False
+        weights = np.array(log.weights).mean(axis=0)  # (healthy ones, all)
+        own = np.arange(self._n)[healthy][:, None] == np.arange(self._n)
+        sources = np.array(log.sources)
+        return Drilled(
+            drill=self._drill,
+            seed=self._seed,
+            robot_hours=seconds * self._n / 3600.0,
+            touches=onsets(np.array(log.touched)),
+            breaches=onsets(np.array(log.outside)),
+            error=float(np.mean(log.errors[-round(TAIL_S / self._dt) :])),
+            healthy_weight=float(weights[healthy[None] & ~own].mean()),
+            broken_weight=float(weights[:, ~healthy].mean()),
+            followed={
+                source.name.lower(): float((sources == source).mean()) for source in WeightSource
+            },
+        )
