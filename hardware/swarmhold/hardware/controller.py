@@ -26,6 +26,7 @@ from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.ramp import Ramp
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
+from swarmhold.hardware.shadow import Decision
 from swarmhold.hardware.surroundings import BODY_SLOTS, as_bodies, scene_of
 from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
 from swarmhold.hardware.types import (
@@ -113,6 +114,7 @@ class RobotController:
         self._applied: Float = np.zeros(spec.action_size)
         self._decided_at = -np.inf
         self._attention: tuple[float, ...] = ()
+        self.decision: Decision | None = None  # the last one, for whoever looks on
         self._memory = Memory(policy.bundle.manifest.memory)
         self._ticks = self._missed = self._seq = 0
         self._last_tick = self._alone_since = np.nan
@@ -244,6 +246,7 @@ class RobotController:
         kept = self._budget.limit(seen, weights[self._others], robot, self._ticks)
         step = self._policy.act(seen, kept, self._memory.recall(now))
         self._memory.keep(step.hidden, now)
+        self.decision = Decision(now, seen, kept, step.action) if step.finite else None
         if step.finite:
             self._action, self._decided_at = step.action, now
         shares = np.zeros(self._config.team_size)

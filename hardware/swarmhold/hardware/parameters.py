@@ -54,6 +54,8 @@ class PolicyParameters(BundleParameters, RobotOptions):
 
     robot: int = Field(0, ge=0, le=MOST - 1)
     """Roster index."""
+    shadow: str = ""
+    """Bundle that looks on and is never obeyed; empty: none."""
     autostart: bool = True
     """Whether it configures and activates itself; without, it waits for a lifecycle manager."""
 

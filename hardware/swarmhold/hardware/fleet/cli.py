@@ -53,6 +53,8 @@ class FlyArgs:
     """Faults, each kind:robot@start[+duration], e.g. crash:2@8+5 freeze:1@10 spoof:0@4."""
     join: tuple[str, ...] = ()
     """Robots that are absent at the start, each robot or robot@time of joining, e.g. 3@10 5."""
+    shadow: Path | None = None
+    """Bundle that looks on in every robot and is never obeyed; how far it differs is reported."""
     domain: int | None = None
     """ROS domain; default: a free one."""
     reweight: bool = True
@@ -150,6 +152,7 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
             folder=folder,
             seed=args.seed or 0,
             keys=args.key,
+            shadow=args.shadow,
             domain=args.domain,
             reweight=args.reweight,
             entities=args.entities,
@@ -174,6 +177,7 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
         folder=folder,
         seed=fleet.seed if args.seed is None else args.seed,
         keys=fleet.keys,
+        shadow=fleet.shadow if args.shadow is None else args.shadow,
         domain=fleet.domain if args.domain is None else args.domain,
         supervisor=supervisors > 0,
         standbys=max(supervisors - 1, 0),

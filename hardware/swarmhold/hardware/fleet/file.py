@@ -60,6 +60,8 @@ class FleetFile(BaseModel):
     """Public keys, one of which must have signed the bundle."""
     security: Path | None = None
     """SROS 2 keystore, without which no process joins; None: everybody may."""
+    shadow: Path | None = None
+    """Bundle that looks on in every robot, and is never obeyed."""
     domain: int | None = Field(None, ge=0, le=232)
     """ROS domain; None: a free one."""
     seed: int = Field(0, ge=0)
@@ -120,6 +122,7 @@ def load_fleet(path: Path) -> FleetFile:
         update={
             "bundle": _bundle(base, fleet.bundle),
             "keys": tuple(base / key for key in fleet.keys),
+            "shadow": fleet.shadow and _bundle(base, fleet.shadow),
             "security": fleet.security and base / fleet.security,
         }
     )

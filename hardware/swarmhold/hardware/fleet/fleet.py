@@ -24,6 +24,7 @@ from swarmhold.hardware.fleet.hosts import Part
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
+from swarmhold.hardware.shadow import check_shadow
 from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
 
@@ -52,6 +53,7 @@ class FleetConfig:
         around_s: record only around events, from so many s before each; 0: the whole flight.
         allow_faults: whether nodes obey fault commands.
         absent: robots that are not started; they may join later.
+        shadow: bundle that looks on in every robot, and is never obeyed.
         each: what every robot has of its own, in roster order; none: what is said above.
         host: what this host runs of it; None: everything.
         wait_s: s that hosts wait for each other.
@@ -72,6 +74,7 @@ class FleetConfig:
     around_s: int = 0
     allow_faults: bool = False
     absent: tuple[int, ...] = ()
+    shadow: Path | None = None
     each: tuple[Options, ...] = ()
     host: Part | None = None
     wait_s: float = 0.0
@@ -133,7 +136,10 @@ class Fleet:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         security = security_of(config)
         self.config = config
-        self.bundle = open_bundle(config.bundle, load_public(config.keys))
+        keys = load_public(config.keys)
+        self.bundle = open_bundle(config.bundle, keys)
+        if config.shadow is not None:
+            check_shadow(self.bundle, open_bundle(config.shadow, keys), config.shadow)
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
@@ -208,6 +214,7 @@ class Fleet:
             "standbys": config.standbys,
             "absent": config.absent,
             "host": self.part.host,
+            "shadow": None if config.shadow is None else str(config.shadow),
         }
 
     def _spawn(
@@ -231,6 +238,8 @@ class Fleet:
             "team_size": self.config.robots,
             **own,
         }
+        if self.config.shadow is not None:
+            parameters["shadow"] = str(located(self.config.shadow).resolve())
         return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
 
     def what_to_fly(self) -> dict[str, str]:
@@ -310,6 +319,8 @@ class Fleet:
             self.log("kept", folder=values["folder"], what=values["what"])
         elif event == "estop":
             self.log("estop", source=name)
+        elif event == "shadow":
+            self.log("shadow", **{k: v for k, v in values.items() if k != "event"})
         elif event == "fault":  # the robot itself says when it began to misbehave
             self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":

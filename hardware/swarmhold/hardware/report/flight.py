@@ -79,6 +79,7 @@ class Flight:
         half_width: m.
         recording: the MCAP file.
         warnings: lines that nodes complained with.
+        shadows: what each robot said last of the bundle that looked on, see `Disagreement`.
     """
 
     folder: Path
@@ -96,6 +97,7 @@ class Flight:
     half_width: float
     recording: Path
     warnings: list[str]
+    shadows: tuple[dict[str, Any], ...] = ()
 
     @property
     def n(self) -> int:
@@ -159,6 +161,9 @@ def read_flight(folder: Path) -> Flight:
             for line in lines
             if line["event"] == "warning"
         ],
+        shadows=tuple(
+            {line["robot"]: line for line in lines if line["event"] == "shadow"}.values()
+        ),
     )
 
 

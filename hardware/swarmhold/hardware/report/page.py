@@ -289,8 +289,19 @@ def _files(story: Story) -> list[list[str]]:
         ]
     )
     for _, flight in story.all:
+        rows += [["shadow", _shadow(flight, told)] for told in flight.shadows]
         rows += [["warning", line] for line in flight.warnings]
     return rows
+
+
+def _shadow(flight: Flight, told: dict[str, Any]) -> str:
+    """What a bundle that looked on in one robot would have done."""
+    what = (
+        f"{flight.info['shadow']} in robot {told['robot']}: set-points differ by "
+        f"{told['mean']:.2f} of the bound in the mean, {told['most']:.2f} at most, over "
+        f"{told['decisions']} decisions of {1e3 * told['inference_s']:.2f} ms"
+    )
+    return f"{what}; switched off, {told['problem']}" if told["problem"] else what
 
 
 def _limits() -> str:

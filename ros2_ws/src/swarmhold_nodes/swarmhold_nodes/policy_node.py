@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 
 from geometry_msgs.msg import TwistStamped
@@ -37,7 +39,8 @@ from swarmhold.hardware.messages import RobotState as StateMessage
 from swarmhold.hardware.parameters import PolicyParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
-from swarmhold.hardware.signing import pinned
+from swarmhold.hardware.shadow import Shadow, check_shadow
+from swarmhold.hardware.signing import PublicKey, pinned
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
@@ -55,6 +58,7 @@ from swarmhold_nodes.runtime import (
 QUORUM_S = 5.0  # a robot waits this long for its team before it moves
 TWIN_S = 4.0  # a new node listens this long for another one of its identity
 WATCH_S = 0.1  # period of the watchdog
+SHADOW_S = 1.0  # between two lines about a shadow
 
 
 class PolicyNode(LifecycleNode):
@@ -71,6 +75,7 @@ class PolicyNode(LifecycleNode):
         self._controller: RobotController | None = None
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
+        self._shadow: Shadow | None = None
         self._active = False
         self._frame_at = float("inf")  # nothing is missed before the first frame
         self._safety: SafetyConfig | None = None
@@ -93,8 +98,9 @@ class PolicyNode(LifecycleNode):
         """Open the bundle and make all endpoints."""
         self._problem = ""
         try:
-            bundle = open_bundle(self._told.bundle, pinned(self._told.keys))
-            self._policy = OnnxPolicy(bundle)
+            keys = pinned(self._told.keys)
+            self._policy = OnnxPolicy(open_bundle(self._told.bundle, keys))
+            self._shadow = self._shadow_of(self._policy, keys)
             self._entities = self._policy.entity_budget(self._told.entities).mode
         except SwarmholdError as error:
             self._problem = str(error)
@@ -119,9 +125,19 @@ class PolicyNode(LifecycleNode):
                 topic = f"/robot_{other}/state"
                 hear(RobotState, topic, partial(self._on_state, other), STATE_QOS)
         self.create_timer(WATCH_S, self._watch)
+        if self._shadow is not None:
+            self.create_timer(SHADOW_S, self._say_shadow)
         period = 1.0 / self._policy.bundle.spec.loop_hz
         self._diagnostics = Diagnostics(self, f"robot_{self._robot}", period, self._facts)
         return TransitionCallbackReturn.SUCCESS
+
+    def _shadow_of(self, policy: OnnxPolicy, keys: Sequence[PublicKey]) -> Shadow | None:
+        """Whoever is to look on; raises `BundleError` if it must not, or cannot."""
+        if not self._told.shadow:
+            return None
+        bundle = open_bundle(self._told.shadow, keys)
+        check_shadow(policy.bundle, bundle, self._told.shadow)
+        return Shadow(OnnxPolicy(bundle))
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to act on sensor frames."""
@@ -223,13 +239,23 @@ class PolicyNode(LifecycleNode):
         self._status_pub.publish(status)
         self._status, self._said = tick.status, tick.state
         self._diagnostics.tick()
+        if self._shadow is not None:  # after all that is urgent
+            problem = self._shadow.look(self._controller.decision, tick.command.mode == Mode.ACTIVE)
+            if problem:
+                say("warning", text=f"robot {self._robot}: shadow switched off, {problem}")
+
+    def _say_shadow(self) -> None:
+        assert self._shadow is not None
+        say("shadow", robot=self._robot, **asdict(self._shadow.found))
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
         status = self._status
         if status is None:
             return {"stage": self._stage.name, "dropped": self._reception.dropped}
+        looks_on = {} if self._shadow is None else asdict(self._shadow.found)
         return {
+            **{f"shadow_{name}": value for name, value in looks_on.items()},
             "stage": self._stage.name,
             "dropped": self._reception.dropped,
             "mode": Mode(status.mode).name,
