@@ -245,6 +245,21 @@ def test_at_most_a_minority_is_held_on_cross_checks():
     assert (outs[0].states == HealthState.QUARANTINED).sum() <= 2
 
 
+@pytest.mark.parametrize(("bad", "common"), [(2, False), (3, True)])
+@pytest.mark.parametrize("by", ["cross-check", "motion"])
+def test_too_many_bad_at_once_have_a_common_cause(bad, common, by):
+    """Of six, two can be held on soft evidence; three at once are wind, channel or threshold."""
+    matrix = np.zeros((7, 6), int)
+    if by == "motion":
+        matrix[6, :bad] = A.ABNORMAL
+    else:
+        matrix[:] = A.SEEN
+        matrix[:, :bad] |= A.MISMATCH
+    out = fuse([matrix])[0][0]
+    assert bool(out.common) is common
+    assert (out.states == HealthState.QUARANTINED).sum() <= 2
+
+
 def test_no_news_is_no_recovery():
     nothing = np.zeros((5, 5), np.uint8)
     outs, state = fuse([silent(5, 3, by=(0, 1))])

@@ -11,10 +11,19 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import (
     ALONE_S,
     ASSEMBLE_S,
+    SLOW,
     ControllerConfig,
     RobotController,
 )
-from swarmhold.hardware.messages import EVERYBODY, Mode, RobotState, SensorFrame, Task
+from swarmhold.hardware.messages import (
+    EVERYBODY,
+    HealthTable,
+    Mode,
+    RobotState,
+    SensorFrame,
+    Task,
+)
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.ramp import RAMP_S, Ramp
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 
@@ -22,16 +31,14 @@ DT = 0.05
 TASK = Task(((0.9, 0.9, 1.0),), (0.0, 0.0, 0.0), 1.0)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 3.0)), max_size=30))
+@given(st.lists(st.tuples(st.sampled_from((0.0, 0.5, 1.0)), st.floats(0.0, 3.0)), max_size=30))
 def test_the_share_never_grows_faster_than_the_ramp(story):
-    ramp, now, before = Ramp(), 0.0, 0.0
-    for acts, seconds in story:
-        now += seconds
-        ramp = ramp.step(acts, now)
-        share = ramp.share(now)
-        assert 0.0 <= share <= 1.0 and share - before <= seconds / RAMP_S + 1e-9
-        assert acts or share == 0.0
-        before = share
+    ramp, now = Ramp(), 0.0
+    for limit, seconds in story:
+        now, before = now + seconds, ramp.share
+        ramp = ramp.step(limit, now)
+        assert 0.0 <= ramp.share <= limit and ramp.share - before <= seconds / RAMP_S + 1e-9
+    assert ramp.step(0.0, now).share == 0.0, "down at once"
 
 
 class FullSpeed(OnnxPolicy):
@@ -71,7 +78,7 @@ class Robot:
 
 def ramped(shares):
     """Whether commands grow from rest along the ramp, and reach all that is wanted."""
-    limit = np.minimum(np.arange(len(shares)) * DT / RAMP_S, 1.0)
+    limit = np.minimum((np.arange(len(shares)) + 1) * DT / RAMP_S, 1.0)
     return (shares <= limit + 1e-6).all() and shares[-1] == pytest.approx(1.0)
 
 
@@ -110,3 +117,20 @@ def test_a_stop_is_at_once(rendezvous_bundle):
     robot.run(2.0)
     robot.controller.on_estop()
     assert (robot.run(1.0)[0] == 0.0).all()
+
+
+def test_half_speed_while_a_common_cause_is_suspected(rendezvous_bundle):
+    robot = Robot(rendezvous_bundle)
+    robot.run(2.0)
+    said = dict(stamp=0.0, term=1, issuer="s", lease_s=1.0, weights=(1.0,), states=(0,))
+    table = HealthTable(seq=1, reasons=(int(Accusation.COMMON),), **said)
+    robot.controller.on_table(table, robot.now)
+    assert robot.run(0.5)[0].max() == pytest.approx(SLOW)
+    robot.controller.on_table(HealthTable(seq=2, reasons=(0,), **said), robot.now)
+    shares, _ = robot.run(1.0)
+    assert np.diff(shares).max() <= DT / RAMP_S + 1e-6 and shares[-1] == pytest.approx(1.0)
+    robot.controller.on_table(table, robot.now)
+    assert robot.run(0.5)[0].max() == pytest.approx(1.0), "a table from before counts for nothing"
+    later = HealthTable(seq=3, reasons=(int(Accusation.COMMON),), **said)
+    robot.controller.on_table(later, robot.now)
+    assert robot.run(2.5)[0][-1] == pytest.approx(1.0), "and none for longer than its lease"

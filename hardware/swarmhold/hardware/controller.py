@@ -21,6 +21,7 @@ from swarmhold.hardware.messages import (
     SensorFrame,
     Task,
 )
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.ramp import Ramp
@@ -39,6 +40,7 @@ from swarmhold.hardware.types import (
 )
 
 ASSEMBLE_S = 5.0  # health starts afresh once everybody is heard, or after this long
+SLOW = 0.5  # share of the set-point while most of the team looks bad at once
 ALONE_S = 3.0  # with every teammate masked for longer than this, hold
 
 
@@ -187,7 +189,7 @@ class RobotController:
         mode = self._mode_now(weights, now)
         if mode is not Mode.ACTIVE:
             self._memory.forget()
-        self._ramp = self._ramp.step(mode is Mode.ACTIVE, now)
+        self._ramp = self._ramp.step(self._speed(mode, local, now), now)
         setpoint, limits = self._filter(frame, mode, now)
         self._applied = setpoint / np.asarray(self._spec.action_bound)
         self._seq += 1
@@ -302,12 +304,21 @@ class RobotController:
         lonely = alone and now - self._alone_since > ALONE_S
         return Mode.HOLD if lonely else Mode.ACTIVE
 
+    def _speed(self, mode: Mode, local: LocalOutput, now: float) -> float:
+        """Share of the set-point that may be followed: less while a common cause is suspected."""
+        if mode is not Mode.ACTIVE:
+            return 0.0
+        table = self._table
+        told = table is not None and now - self._table_at <= self._settings.lease_s
+        warned = told and any(reason & Accusation.COMMON for reason in table.reasons)  # type: ignore[union-attr]
+        return SLOW if warned or bool(local.common) else 1.0
+
     def _filter(self, frame: SensorFrame, mode: Mode, now: float) -> tuple[Float, int]:
         if mode is not Mode.ACTIVE:
             return np.zeros(self._spec.action_size), 0
         if not np.isfinite(self._decided_at):
             return np.zeros(self._spec.action_size), int(Limit.AGE)
-        action = self._ramp.share(now) * self._action
+        action = self._ramp.share * self._action
         return self._safe(frame, action, now - self._decided_at)
 
     def guarded(self, frame: SensorFrame, command: Command) -> Command:

@@ -109,11 +109,14 @@ class HealthOutput:
         weights: in [0, 1].
         states: `HealthState`.
         reasons: `Accusation` bits that brought the robot into its state.
+        common: (...) more robots than can be held on soft evidence look bad at once: wind, a bad
+            channel or a bad threshold rather than they.
     """
 
     weights: Float
     states: Int
     reasons: Int
+    common: Bool
 
 
 def health_init(lead: tuple[int, ...], n: int) -> FusionState:
@@ -144,6 +147,7 @@ class _Evidence:
         heard: somebody hears it.
         vouched: `observers` hear it, so that one who does not has a bad link, or lies.
         reasons: `Accusation` bits of what was found.
+        common: (...) too many look bad at once.
     """
 
     gone: Bool
@@ -154,6 +158,7 @@ class _Evidence:
     heard: Bool
     vouched: Bool
     reasons: Int
+    common: Bool
 
 
 def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evidence:
@@ -185,6 +190,7 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
     lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
     abnormal = ((inputs.accusations[..., n:, :] & Accusation.ABNORMAL) != 0).any(axis=-2)
+    common = _beyond(lying) | _beyond(abnormal)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
     vouched = heard >= config.observers
@@ -203,7 +209,14 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
         heard=heard > 0,
         vouched=vouched,
         reasons=bits_of(said),
+        common=common,
     )
+
+
+def _beyond(accused: Bool) -> Bool:
+    """(...) more than floor((n - 1) / 2) of a team of at least three."""
+    n = accused.shape[-1]
+    return np.asarray((accused.sum(axis=-1) > (n - 1) // 2) & (n > 2))
 
 
 def _limit_soft(state: FusionState, lying: Bool, share: Float) -> Bool:
@@ -250,7 +263,7 @@ def health_step(
         weight=weight,
         reason=reason,
     )
-    return new, HealthOutput(weight, after, reason)
+    return new, HealthOutput(weight, after, reason, found.common)
 
 
 def _transition(

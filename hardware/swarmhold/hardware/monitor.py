@@ -35,6 +35,7 @@ class Accusation(IntFlag):
     CLOCK = 1024  # its clock has jumped, or its messages come late; no reason to distrust it
     TWIN = 2048  # two senders under one name
     ALIEN = 4096  # flies another bundle
+    COMMON = 8192  # in tables, of everybody: too many look bad at once for it to be their fault
 
 
 def bits_of(found: Mapping[Accusation, Bool]) -> Int:

@@ -10,26 +10,25 @@ RAMP_S = 1.0  # from rest to the whole set-point
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """A robot that acts, and since when.
+    """How much of its set-point a robot follows.
 
     Attributes:
-        since: s, when it began to act; NaN while it is at rest.
+        share: 0 at rest, 1 for all of it.
+        at: s, of the last step; NaN before the first.
     """
 
-    since: float = math.nan
+    share: float = 0.0
+    at: float = math.nan
 
-    def step(self, acts: bool, now: float) -> Ramp:
-        """Whether it acts at `now` (s)."""
-        if not acts:
-            return Ramp()
-        return Ramp(now) if math.isnan(self.since) else self
+    def step(self, limit: float, now: float) -> Ramp:
+        """Down to the limit at once, up to it by no more than 1 / `RAMP_S` per second.
 
-    def share(self, now: float) -> float:
-        """Of the set-point that may be followed at `now` (s), 0 to 1.
+        So the speed that is commanded grows no faster than bound / `RAMP_S`, whatever the policy
+        wants.
 
-        The speed that is commanded grows by no more than bound / `RAMP_S` per second, whatever
-        the policy wants.
+        Args:
+            limit: share that may be followed; 0 while the robot holds.
+            now: s, monotonic.
         """
-        if math.isnan(self.since):
-            return 0.0
-        return min(max((now - self.since) / RAMP_S, 0.0), 1.0)
+        rise = 0.0 if math.isnan(self.at) else max(now - self.at, 0.0) / RAMP_S
+        return Ramp(min(limit, self.share + rise), now)

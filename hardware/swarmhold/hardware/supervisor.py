@@ -36,7 +36,7 @@ class Verdict:
     Attributes:
         weights: in [0, 1].
         states: `HealthState`.
-        reasons: `Accusation` bits.
+        reasons: `Accusation` bits; those of everybody say so when too many look bad at once.
     """
 
     weights: Float
@@ -84,7 +84,8 @@ def supervisor_step(
     fusion, out = health_step(
         settings.health, state.fusion, HealthInput(everybody, reporting, estopped), now
     )
-    return SupervisorState(monitor, fusion), Verdict(out.weights, out.states, out.reasons)
+    common = np.where(out.common[..., None], BITS(Accusation.COMMON), BITS(0))
+    return SupervisorState(monitor, fusion), Verdict(out.weights, out.states, out.reasons | common)
 
 
 def to_table(

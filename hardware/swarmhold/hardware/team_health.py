@@ -57,12 +57,14 @@ class LocalOutput:
         accusations: (..., N) `Accusation` bits for the next state message.
         states: (..., N) local `HealthState`.
         source: (...) `WeightSource`.
+        common: (...) too many look bad at once for it to be their fault.
     """
 
     weights: Float
     accusations: Int
     states: Int
     source: Int
+    common: Bool
 
 
 def local_init(settings: HealthSettings, lead: tuple[int, ...], n: int) -> LocalState:
@@ -124,4 +126,4 @@ def local_step(
     )
     weights = np.where(own, 1.0, merged)
     states = np.where(own, HealthState.HEALTHY, verdict.states).astype(np.int8)
-    return LocalState(monitor, fusion), LocalOutput(weights, bits, states, source)
+    return LocalState(monitor, fusion), LocalOutput(weights, bits, states, source, verdict.common)

@@ -15,6 +15,7 @@ from swarmhold.hardware import wire
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import HealthTable as HealthTableValue
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.parameters import SupervisorParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
@@ -48,7 +49,7 @@ class SupervisorNode(Node):
         self._n = told.team_size
         policy, now = OnnxPolicy(bundle), time.monotonic()
         self._controller = SupervisorController(policy, self._n, self.get_name(), told.rank, now)
-        self._said = 0
+        self._said, self._common = 0, False
         self._last = (int(HealthState.HEALTHY),) * self._n
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         self._reception = Reception(self)
@@ -83,8 +84,13 @@ class SupervisorNode(Node):
         states = [HealthState(state).name for state in self._last]
         counts = {f"robots_{name.lower()}": states.count(name) for name in dict.fromkeys(states)}
         post = self._controller.post
-        office = {"speaks": post.speaks, "term": post.term}
-        return {**office, "dropped": self._reception.dropped, **counts}
+        return {
+            "speaks": post.speaks,
+            "term": post.term,
+            "common_cause": self._common,
+            "dropped": self._reception.dropped,
+            **counts,
+        }
 
     def _tick(self) -> None:
         now, spoke = time.monotonic(), self._controller.post.speaks
@@ -96,9 +102,17 @@ class SupervisorNode(Node):
             return
         self._pub.publish(codec.table_to_ros(table))
         self._said += 1
+        self._warn(any(reason & Accusation.COMMON for reason in table.reasons))
         if table.states != self._last or self._said % SAY_EVERY == 0:
             self._say(table, now)
         self._last = table.states
+
+    def _warn(self, common: bool) -> None:
+        """Tell people, once, when it is not the robots that are broken."""
+        if common and not self._common:
+            text = "most robots look bad at once: a common cause is suspected, the team slows down"
+            say("warning", text=text)
+        self._common = common
 
     def _say(self, table: HealthTableValue, now: float) -> None:
         say(
