@@ -84,6 +84,8 @@ class WorldParameters(NodeParameters):
     """Of start poses, landmarks and sensing noise."""
     allow_faults: bool = False
     """Whether motors and batteries obey fault commands."""
+    spares: int = Field(0, ge=0, le=MOST)
+    """Bodies beyond those of the roster, that can take a lost robot's place."""
     awaited: int = Field(0, ge=0, le=MOST)
     """Robots whose nodes must be there before any of them senses anything."""
     wait_s: float = Field(0.0, ge=0.0)

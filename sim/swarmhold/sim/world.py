@@ -1,6 +1,7 @@
 """One team in PyBullet, posing as hardware: what the world node steps in real time.
 
-GRITSBots are the Robotarium's: they move as its own simulator has it, behind its barrier.
+GRITSBots are the Robotarium's: they move as its own simulator has it, behind its barrier. Beside
+the robots of the roster there may be spare bodies, which stand at the fence until they take over.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from swarmhold.sim.sensing import sightings_of
 class World:
     """N robots of one scenario at 240 Hz, contacts on."""
 
-    def __init__(self, scenario: str, robot: str, n_robots: int, seed: int = 0) -> None:
+    def __init__(
+        self, scenario: str, robot: str, n_robots: int, seed: int = 0, spares: int = 0
+    ) -> None:
         """Build the world and place the robots.
 
         Args:
@@ -40,6 +43,7 @@ class World:
             robot: robot class.
             n_robots: N.
             seed: fixes start poses, landmarks and sensing noise.
+            spares: bodies beyond those of the roster.
 
         Raises:
             ConfigError: the scenario is not for that robot class.
@@ -54,16 +58,26 @@ class World:
         own = self._model is GRITSBOT
         self.tick = TICK if own else 1.0 / PHYSICS_HZ
         backend = "batched" if own else "pybullet"
+        self._bodies = n_robots + spares
+        self._body_of = np.arange(n_robots)  # by roster index
         # Bodies touch, whatever the scenario trains with.
-        self._physics = make_physics(backend, self._model, 1, n_robots, self.half_width, True)
+        self._physics = make_physics(backend, self._model, 1, self._bodies, self.half_width, True)
         self._seed, self._looks, self._time = seed, 0, 0.0
-        self._faults = FaultStage(1, n_robots)
+        self._faults = FaultStage(1, self._bodies)
         self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
         layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
         self._places = Places(1, n_robots, self.scenario.slots(n_robots))
         self._places.lay({0: layout})
         start, self._everybody = self._places, np.ones((1, n_robots), bool)
-        self._physics.reset(start.position, start.yaw, self._everybody, None, start.posts)
+        taken = np.concatenate([start.position[0], start.posts[0, :, :2]])
+        spots = _at_the_fence(taken, spares, self.half_width - 2.0 * self._model.radius)
+        self._physics.reset(
+            np.concatenate([start.position, spots[None]], axis=1),
+            np.concatenate([start.yaw, np.zeros((1, spares))], axis=1),
+            np.ones((1, self._bodies), bool),
+            None,
+            start.posts,
+        )
         self._memory: dict[str, Any] = {}
         self._memory = self.scenario.begin(robot, self._view(self._everybody))
 
@@ -83,17 +97,28 @@ class World:
     @property
     def position(self) -> Float:
         """(N, 3) m, true positions."""
-        return self._physics.bodies.position[0]
+        return self._physics.bodies.position[0, self._body_of]
 
     @property
     def yaw(self) -> Float:
         """(N) rad, true headings."""
-        return self._physics.bodies.yaw()[0]
+        return self._physics.bodies.yaw()[0, self._body_of]
 
     @property
     def touched(self) -> Bool:
         """(N) in contact during the last advance."""
-        return self._physics.touched[0]
+        return self._physics.touched[0, self._body_of]
+
+    def take_over(self, robot: int) -> bool:
+        """Let the next spare body be this robot from now on; False if there is none left.
+
+        The body that was this robot stays where it is, held, and is nobody.
+        """
+        following = max(int(self._body_of.max()), self.n_robots - 1) + 1
+        if following >= self._bodies:
+            return False
+        self._body_of[robot] = following
+        return True
 
     def advance(self, seconds: float, setpoint: Float, idle: Bool) -> None:
         """Move on.
@@ -103,11 +128,14 @@ class World:
             setpoint: (N, Da) physical units.
             idle: (N) robots without a current command; they hold.
         """
-        goal = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
+        goal = np.zeros((self._bodies, len(self._bound)))
+        goal[self._body_of] = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
+        held = np.ones(self._bodies, bool)
+        held[self._body_of] = idle
         effects = self._faults.effects(np.array([self._time]))
-        self._motors.apply(effects, np.zeros((1, self.n_robots)), mix(np.array([self._seed])))
+        self._motors.apply(effects, np.zeros((1, self._bodies)), mix(np.array([self._seed])))
         self._time += seconds
-        self._physics.advance(goal[None], idle[None], seconds)
+        self._physics.advance(goal[None], held[None], seconds)
         self.scenario.advance(self.robot, self._view(~idle[None]), seconds)
 
     def inject(self, fault: FaultSpec) -> Injected:
@@ -118,7 +146,10 @@ class World:
         """
         if fault.kind not in BODY_KINDS:
             return Injected.UNSUPPORTED
-        later = replace(fault, start_s=self._time + fault.start_s)
+        if not 0 <= fault.robot < self.n_robots:
+            raise ConfigError(f"fault names robot {fault.robot} of {self.n_robots}")
+        body = int(self._body_of[fault.robot])
+        later = replace(fault, robot=body, start_s=self._time + fault.start_s)
         self._faults.load([[*self._faults.plan[0], later]])
         return Injected.APPLIED
 
@@ -130,7 +161,7 @@ class World:
         """
         bodies = self._physics.bodies
         place, yaw = bodies.position[0], bodies.yaw()[0]
-        present = np.ones(self.n_robots, bool)
+        present = np.ones(self._bodies, bool)
         self._looks += 1
         key = mix(self._seed, 99, self._looks)
         seen = sightings_of(key, place, present, ~present, self._model)
@@ -140,19 +171,20 @@ class World:
         np.fill_diagonal(near, False)
         around = to_body(offset, yaw[:, None])
         out = []
-        for robot in range(self.n_robots):
-            sighted = np.flatnonzero(np.isfinite(relative[robot, :, 0]))
+        for body in self._body_of:
+            sight = relative[body, self._body_of]  # who is nobody is not told apart
+            sighted = np.flatnonzero(np.isfinite(sight[:, 0]))
             out.append(
                 SensorFrame(
                     stamp=stamp,
-                    position=_triple(place[robot]),
-                    velocity=_triple(bodies.velocity[0, robot]),
-                    yaw=float(yaw[robot]),
-                    yaw_rate=float(bodies.spin[0, robot, 2]),
+                    position=_triple(place[body]),
+                    velocity=_triple(bodies.velocity[0, body]),
+                    yaw=float(yaw[body]),
+                    yaw_rate=float(bodies.spin[0, body, 2]),
                     battery=1.0,
                     sighted=tuple(int(other) for other in sighted),
-                    sightings=tuple(_triple(relative[robot, other]) for other in sighted),
-                    bodies=tuple(_triple(p) for p in around[robot, near[robot]]),
+                    sightings=tuple(_triple(sight[other]) for other in sighted),
+                    bodies=tuple(_triple(p) for p in around[body, near[body]]),
                 )
             )
         return out
@@ -164,7 +196,7 @@ class World:
     def _view(self, healthy: Bool) -> TeamView:
         marks, bodies = self._places.landmarks, self._physics.bodies
         return TeamView(
-            position=bodies.position[..., :2],
+            position=bodies.position[:, self._body_of, :2],
             effort=np.zeros(healthy.shape),
             healthy=healthy,
             landmarks=marks.position,
@@ -174,8 +206,8 @@ class World:
             owners=self._places.owners,
             present=self._everybody,
             members=self._everybody,
-            touched=self._physics.touched,
-            yaw=bodies.yaw(),
+            touched=self._physics.touched[:, self._body_of],
+            yaw=bodies.yaw()[:, self._body_of],
             time_s=np.array([self._time]),
             memory=self._memory,
             posts=self._places.posts,
@@ -184,6 +216,19 @@ class World:
     def close(self) -> None:
         """Free the physics server."""
         self._physics.close()
+
+
+def _at_the_fence(taken: Float, count: int, reach: float) -> Float:
+    """(count, 2) m, places along the fence that are far from all that is taken (K, 2)."""
+    along = np.linspace(-reach, reach, 25)
+    sides = [np.stack(pair, axis=-1) for edge in (-reach, reach)
+             for pair in ((along, np.full(25, edge)), (np.full(25, edge), along))]  # fmt: skip
+    choice, spots = np.concatenate(sides), np.zeros((0, 2))
+    for _ in range(count):
+        there = np.concatenate([taken, spots])
+        room = np.linalg.norm(choice[:, None] - there[None], axis=-1).min(axis=1)
+        spots = np.concatenate([spots, choice[[room.argmax()]]])
+    return spots
 
 
 def _triple(values: Float) -> tuple[float, float, float]:

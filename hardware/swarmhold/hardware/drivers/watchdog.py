@@ -23,6 +23,12 @@ class Watchdog:
         """Whether there ever was a command."""
         return self._heard_at > -float("inf")
 
+    def anew(self) -> Watchdog:
+        """That of another body with the same limits; one that was stopped stays stopped."""
+        other = Watchdog(self._config)
+        other._stopped = self._stopped
+        return other
+
     def hear(self, mode: int, now: float) -> None:
         """A command has come.
 

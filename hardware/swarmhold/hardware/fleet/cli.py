@@ -16,6 +16,7 @@ from swarmhold.hardware.fleet.budget import cores_of
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
+from swarmhold.hardware.fleet.spares import LEAST_LOST_S, Spares
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, parse_join, play
 from swarmhold.hardware.report.recording import recordings_of
@@ -55,6 +56,10 @@ class FlyArgs:
     """Robots that are absent at the start, each robot or robot@time of joining, e.g. 3@10 5."""
     shadow: Path | None = None
     """Bundle that looks on in every robot and is never obeyed; how far it differs is reported."""
+    spares: int = 0
+    """Spare robots that take the places of lost ones."""
+    spare_after: float = 10.0
+    """s for which a robot must have been lost before a spare takes its place."""
     domain: int | None = None
     """ROS domain; default: a free one."""
     reweight: bool = True
@@ -84,8 +89,13 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
     asked = any(fault.kind not in SIGNAL_KINDS for fault in faults)
+    if args.spares < 0 or args.spare_after < LEAST_LOST_S or (args.spares and not args.supervisor):
+        raise ConfigError(
+            f"--spares need a supervisor, and --spare-after at least {LEAST_LOST_S:g} s: a robot "
+            "that is back sooner keeps its place"
+        )
     config = fleet_config(args, folder, asked)
-    config = replace(config, absent=tuple(joins), around_s=args.record_around)
+    config = replace(config, absent=tuple(joins), around_s=args.record_around, spares=args.spares)
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
@@ -107,7 +117,8 @@ def main(argv: list[str]) -> int:
         seconds = args.seconds + (0.0 if part.world else AFTER_S)
         try:
             with fleet:
-                play(fleet, seconds, faults, fleet.bundle.manifest.name, here)
+                spares = Spares(args.spares if part.world else 0, args.spare_after)
+                play(fleet, seconds, faults, fleet.bundle.manifest.name, here, spares)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"all processes ended; what was recorded: {folder}") from None
     found = {"folder": str(folder), "recording": _mcap(folder), "domain": fleet.domain}

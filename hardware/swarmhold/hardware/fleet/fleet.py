@@ -54,6 +54,7 @@ class FleetConfig:
         allow_faults: whether nodes obey fault commands.
         absent: robots that are not started; they may join later.
         shadow: bundle that looks on in every robot, and is never obeyed.
+        spares: bodies in the world beyond the roster, which can take a lost robot's place.
         each: what every robot has of its own, in roster order; none: what is said above.
         host: what this host runs of it; None: everything.
         wait_s: s that hosts wait for each other.
@@ -75,6 +76,7 @@ class FleetConfig:
     allow_faults: bool = False
     absent: tuple[int, ...] = ()
     shadow: Path | None = None
+    spares: int = 0
     each: tuple[Options, ...] = ()
     host: Part | None = None
     wait_s: float = 0.0
@@ -189,6 +191,7 @@ class Fleet:
                     "allow_faults": config.allow_faults,
                     "awaited": config.robots - len(config.absent),
                     "wait_s": config.wait_s,
+                    "spares": config.spares,
                 },
             )
         self._await_quorum()
@@ -214,6 +217,7 @@ class Fleet:
             "standbys": config.standbys,
             "absent": config.absent,
             "host": self.part.host,
+            "spares": config.spares,
             "shadow": None if config.shadow is None else str(config.shadow),
         }
 
@@ -230,7 +234,7 @@ class Fleet:
         check_stop()
         return child
 
-    def _spawn_robot(self, robot: int) -> Child:
+    def _spawn_robot(self, robot: int, name: str | None = None) -> Child:
         own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
         parameters = {
             **self.what_to_fly(),
@@ -240,7 +244,7 @@ class Fleet:
         }
         if self.config.shadow is not None:
             parameters["shadow"] = str(located(self.config.shadow).resolve())
-        return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
+        return self._spawn("policy", parameters, name or f"robot_{robot}", f"/robot_{robot}")
 
     def what_to_fly(self) -> dict[str, str]:
         """Parameters of every node that opens the bundle."""
@@ -343,7 +347,10 @@ class Fleet:
         return self._signal(robot, signal.SIGSTOP, "freeze")
 
     def thaw(self, robot: int) -> float:
-        """SIGCONT a policy node; returns the time, s."""
+        """SIGCONT a policy node; returns the time, s. If a spare is in its place: the lost one."""
+        lost = self.children.get(f"lost_{robot}")
+        if lost is not None:
+            return lost.signal(signal.SIGCONT)
         return self._signal(robot, signal.SIGCONT, "thaw")
 
     def _signal(self, robot: int, number: signal.Signals, kind: str) -> float:
@@ -352,9 +359,36 @@ class Fleet:
         return sent
 
     def respawn(self, robot: int) -> float:
-        """Start a policy node that was killed, or was absent so far; returns the time, s."""
+        """Start a policy node that was killed, or was absent so far; returns the time, s.
+
+        If a spare is in its place, it is the lost one that is started, and that finds its place
+        taken.
+        """
+        if f"lost_{robot}" in self.children:
+            self._bury(f"lost_{robot}")
+            self._spawn_robot(robot, f"lost_{robot}")
+            return time.time()
         self._bury(f"robot_{robot}")
         self.log("fault", kind="respawn", robot=robot)
+        self._spawn_robot(robot)
+        return time.time()
+
+    def take_over(self, robot: int) -> float:
+        """Put a spare body in a lost robot's place, with a policy node of its own.
+
+        Nothing is done to the lost one: it may be out of reach, and finds its place taken if it
+        ever comes back.
+
+        Returns:
+            The time, s.
+        """
+        self.children["world"].tell({"take_over": robot})
+        old = self.children.pop(f"robot_{robot}", None)
+        if old is not None:
+            self._bury(f"lost_{robot}")
+            self.children[f"lost_{robot}"] = old
+        self.log("fault", kind="respawn", robot=robot)
+        self.log("spare", robot=robot)
         self._spawn_robot(robot)
         return time.time()
 
@@ -405,7 +439,7 @@ class Fleet:
             if child.running:
                 continue
             robot = int(name.split("_")[1]) if name.startswith("robot_") else None
-            if robot is None and name.startswith("supervisor"):
+            if robot is None and name.startswith(("supervisor", "lost")):
                 continue
             if robot not in expected_dead:
                 raise NotReadyError(f"{name} ended in flight: {child.last_words()}")

@@ -16,6 +16,7 @@ from rich.text import Text
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.fleet.spares import Spares
 from swarmhold.hardware.fleet.stop import check_stop
 
 _STYLE = {
@@ -113,6 +114,7 @@ def play(
     faults: Sequence[FaultSpec],
     title: str,
     joins: Mapping[int, float] | None = None,
+    spares: Spares | None = None,
 ) -> None:
     """Let a started fleet fly, and break it on cue.
 
@@ -122,6 +124,7 @@ def play(
         faults: times count from now.
         title: heads the live view.
         joins: when (s) absent robots are started, by index.
+        spares: who takes whose place; None: nobody.
 
     Raises:
         NotReadyError: a node ended that nobody had broken.
@@ -146,12 +149,22 @@ def play(
                     print(f"{title}: {done[-1].strip()}", file=sys.stderr, flush=True)
             dead = {f.robot for f in faults if f.kind in ("crash", "reboot") and f.start_s <= now}
             fleet.check(dead)
+            todo = [*_relief(fleet, spares, now), *todo]
             if live:
                 view.update(render(fleet, title, now, seconds, done))
             time.sleep(0.05)
     finally:
         if live:
             view.stop()
+
+
+def _relief(fleet: Fleet, spares: Spares | None, now: float) -> list[Cue]:
+    """Spares that are to take a place now."""
+    due = [] if spares is None else spares.look(fleet.live.table.get("states", []), now)
+    return [
+        Cue(now, f"a spare takes the place of robot {robot}", partial(Fleet.take_over, robot=robot))
+        for robot in due
+    ]
 
 
 def render(fleet: Fleet, title: str, now: float, seconds: float, done: Sequence[str]) -> Group:

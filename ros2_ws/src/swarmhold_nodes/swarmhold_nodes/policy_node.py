@@ -16,7 +16,6 @@ from functools import partial
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import (
     FaultCommand,
@@ -56,7 +55,8 @@ from swarmhold_nodes.runtime import (
 )
 
 QUORUM_S = 5.0  # a robot waits this long for its team before it moves
-TWIN_S = 4.0  # a new node listens this long for another one of its identity
+TWIN_S = 4.0  # who has come, or come back, leaves for so long if another has its identity
+APART_S = 1.0  # without frames, or without a teammate's message: it was away
 WATCH_S = 0.1  # period of the watchdog
 SHADOW_S = 1.0  # between two lines about a shadow
 
@@ -82,9 +82,8 @@ class PolicyNode(LifecycleNode):
         self._stage, self._stopped = Mode.ACTIVE, False
         self._said: StateMessage | None = None
         self._quorum, self._first_at = False, 0.0
-        self._born = time.monotonic()
+        self._heard_at = self._joined_at = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
-        self._twin_watch: Subscription | None = None
         self._status: PolicyReport | None = None
         if self._told.autostart:
             self._start()
@@ -119,7 +118,7 @@ class PolicyNode(LifecycleNode):
         hear(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         if self._told.allow_faults:
             hear(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        self._twin_watch = hear(RobotState, "state", self._on_own_state, STATE_QOS)
+        hear(RobotState, "state", self._on_own_state, STATE_QOS)
         for other in range(self._n):
             if other != self._robot:
                 topic = f"/robot_{other}/state"
@@ -178,17 +177,24 @@ class PolicyNode(LifecycleNode):
         now = time.monotonic()
         state = wire.read_state(msg, sender)
         if self._controller is not None and self._hears(sender, now):
+            if now - self._heard_at > APART_S:
+                self._joined_at = now
+            self._heard_at = now
             self._controller.on_state(state, now)
 
     def _hears(self, sender: int | None, now: float) -> bool:
         return self._injector is None or self._injector.hears(sender, now)
 
     def _on_own_state(self, msg: RobotState) -> None:
-        """Somebody else speaks as this robot: whoever came second leaves.
+        """Somebody else speaks as this robot: whoever came second leaves, or has been away.
 
-        The graph's names would not do: a killed node's name lingers, its messages do not.
+        A spare may have been given the place of one that was lost, and that now comes back. The
+        graph's names would not do: a killed node's name lingers, its messages do not.
         """
-        if msg.boot_id != self._boot_id:
+        now = time.monotonic()
+        apart = self._n > 1 and now - self._heard_at > APART_S
+        came = now - self._joined_at <= TWIN_S or apart
+        if msg.boot_id != self._boot_id and came:
             raise NotReadyError(
                 f"a node for robot {self._robot} runs already on this ROS domain; "
                 "stop it or choose another domain"
@@ -223,6 +229,8 @@ class PolicyNode(LifecycleNode):
         if not self._active or self._controller is None or self._injector is None:
             return
         now = time.monotonic()
+        if now - self._frame_at > APART_S:
+            self._joined_at = now
         self._frame_at = now
         frame = wire.read_frame(msg)
         acts = self._has_quorum(now)
@@ -282,9 +290,6 @@ class PolicyNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Without sensor frames the robot holds, then lands, then stops; each is said once."""
-        if self._twin_watch is not None and time.monotonic() - self._born > TWIN_S:
-            self.destroy_subscription(self._twin_watch)
-            self._twin_watch = None
         if self._stopped and not 0.0 <= time.monotonic() - self._frame_at <= 2.0 * WATCH_S:
             self._confirm_stop()
         if not self._active or self._safety is None:

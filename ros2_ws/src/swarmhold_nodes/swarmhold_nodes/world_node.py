@@ -7,7 +7,10 @@ emergency stop itself. Held quadrotors hover: nothing lands in this world.
 
 from __future__ import annotations
 
+import json
+import queue
 import sys
+import threading
 import time
 from functools import partial
 
@@ -57,7 +60,7 @@ class WorldNode(Node):
         self._n = told.team_size
         spec = policy_spec(told.robot)
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
-        self._world = World(told.scenario, told.robot, self._n, told.seed)
+        self._world = World(told.scenario, told.robot, self._n, told.seed, told.spares)
         self._setpoint = np.zeros((self._n, 2))
         limits = safety_config(spec, self._world.half_width)
         self._watchdogs = [Watchdog(limits) for _ in range(self._n)]
@@ -84,6 +87,9 @@ class WorldNode(Node):
         self._tell()
         if told.allow_faults:
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        if told.spares:
+            threading.Thread(target=self._listen, daemon=True).start()
         self._diagnostics = Diagnostics(self, "world", self._period, self._facts)
         self.create_timer(self._period, self._tick)
         say("ready")
@@ -101,6 +107,22 @@ class WorldNode(Node):
         self._setpoint[robot] = twist.linear.x, second
         self._watchdogs[robot].hear(Mode.ACTIVE, time.monotonic())
 
+    def _listen(self) -> None:
+        """Standard input belongs to the launcher: which robots get a spare body."""
+        for line in sys.stdin:
+            self._orders.put(line)
+
+    def _obey(self) -> None:
+        while not self._orders.empty():
+            try:
+                robot = int(json.loads(self._orders.get())["take_over"])
+            except (ValueError, KeyError, TypeError):
+                continue
+            if 0 <= robot < self._n and self._world.take_over(robot):
+                self._watchdogs[robot] = self._watchdogs[robot].anew()
+                self._setpoint[robot] = 0.0
+                say("taken", robot=robot)
+
     def _on_estop(self, msg: Bool) -> None:
         if msg.data:
             for watchdog in self._watchdogs:
@@ -115,6 +137,7 @@ class WorldNode(Node):
         self._diagnostics.tick()
         if self._waits(now):
             return
+        self._obey()
         idle = np.array([watchdog.stage(now) is not Mode.ACTIVE for watchdog in self._watchdogs])
         if not self._started:
             self._started = self._is_complete(now)
