@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.drivers.watchdog import Watchdog
+from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.estop import stopped_state
+from swarmhold.hardware.fleet.estop import EstopArgs, place_of
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
@@ -85,3 +87,29 @@ def test_a_robot_confirms_a_stop_before_it_ever_sensed_anything():
     assert (first.mode, first.robot, first.boot_id) == (Mode.STOP, 2, 77)
     assert again.seq == first.seq + 1 and again.control_seq == first.control_seq
     assert np.isnan(first.position).all(), "it does not make up where it is"
+
+
+FLEET = """
+bundle: rendezvous-epuck
+hosts: {base: {address: ADDRESS}, pi: {address: 10.77.0.11}}
+supervisors: [base]
+robots: [{name: a, host: base}, {name: b, host: pi}]
+"""
+
+
+def test_where_a_stop_is_said(tmp_path):
+    file = tmp_path / "fleet.yaml"
+    file.write_text("domain: 42" + FLEET.replace("ADDRESS", "127.0.0.1"))
+    found = place_of(EstopArgs(fleet=file))
+    assert (found.domain, found.robots) == (42, 2) and "10.77.0.11" in found.profile
+    file.write_text("domain: 42" + FLEET.replace("ADDRESS", "10.77.0.10"))
+    with pytest.raises(NotReadyError, match="none of base, pi"):
+        place_of(EstopArgs(fleet=file))
+    file.write_text("bundle: rendezvous-epuck\nrobots: [{name: a}]\n")
+    with pytest.raises(ConfigError, match="names no domain"):
+        place_of(EstopArgs(fleet=file))
+    for wrong in (EstopArgs(), EstopArgs(fleet=file, domain=3), EstopArgs(domain=3, seconds=0)):
+        with pytest.raises(ConfigError, match="give one of"):
+            place_of(wrong)
+    with pytest.raises(ConfigError, match="no flight folder"):
+        place_of(EstopArgs(flight=tmp_path))

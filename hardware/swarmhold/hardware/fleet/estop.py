@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -16,9 +17,10 @@ import tyro
 
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, NotReadyError
-from swarmhold.hardware.fleet.environment import environment
-from swarmhold.hardware.fleet.file import load_fleet
+from swarmhold.hardware.fleet.environment import ALONE, Network, environment
+from swarmhold.hardware.fleet.file import FleetFile, load_fleet
 from swarmhold.hardware.fleet.fleet import need
+from swarmhold.hardware.fleet.hosts import be_the_host, part_of
 from swarmhold.hardware.fleet.process import Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.report.recording import about, events_of
@@ -54,12 +56,12 @@ class Place:
     Attributes:
         domain: ROS domain.
         robots: team size; 0: not known.
-        profile: discovery profile of the robots; None: all networks of this computer.
+        profile: discovery profile (XML) of the robots; None: all networks of this computer.
     """
 
     domain: int
     robots: int
-    profile: Path | None
+    profile: str | None
 
 
 class Confirmations:
@@ -154,6 +156,7 @@ def place_of(args: EstopArgs) -> Place:
 
     Raises:
         ConfigError: none or several places are given, or one that does not say its domain.
+        NotReadyError: this machine is none of the fleet file's hosts.
     """
     given = [args.flight is not None, args.fleet is not None, args.domain is not None]
     if sum(given) != 1 or args.seconds <= 0 or (args.robots is not None and args.robots < 1):
@@ -162,26 +165,44 @@ def place_of(args: EstopArgs) -> Place:
         )
     if args.flight is not None:
         info = about(args.flight, events_of(args.flight))
-        profile = (args.flight / "discovery.xml").resolve()
-        return Place(
-            int(info["domain"]), int(info["robots"]), profile if profile.exists() else None
-        )
+        profile = args.flight / "discovery.xml"
+        told = profile.read_text() if profile.exists() else None
+        return Place(int(info["domain"]), int(info["robots"]), told)
     if args.fleet is not None:
         fleet = load_fleet(args.fleet)
         if fleet.domain is None:
             raise ConfigError(
                 f"{args.fleet} names no domain; give the folder of its flight, or --domain"
             )
-        return Place(fleet.domain, len(fleet.robots), None)
+        return Place(fleet.domain, len(fleet.robots), _network(fleet).profile(fleet.domain))
     assert args.domain is not None
     return Place(args.domain, args.robots or 0, None)
 
 
+def _network(fleet: FleetFile) -> Network:
+    """How this machine finds the robots: as one of the hosts, whichever it is.
+
+    Raises:
+        NotReadyError: it is none of them.
+    """
+    if fleet.on_one_host:
+        return ALONE
+    for host in fleet.used_hosts:
+        part = part_of(fleet, host)
+        with contextlib.suppress(NotReadyError):
+            be_the_host(part)
+            return part.network
+    raise NotReadyError(
+        f"this machine is none of {', '.join(fleet.used_hosts)} by its addresses; stop the team "
+        "from one of them"
+    )
+
+
 def _environment(place: Place, folder: Path) -> dict[str, str]:
-    """Variables of the node: those of the robots' own profile, or of this shell."""
-    env = environment(folder, place.domain)
+    """Variables of the node: with the robots' own profile, or that of this shell if it has one."""
+    env = environment(folder, place.domain, ALONE)
     if place.profile is not None:
-        env["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(place.profile)
+        Path(env["FASTRTPS_DEFAULT_PROFILES_FILE"]).write_text(place.profile)
         return env
     own = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE")
     env.pop("FASTRTPS_DEFAULT_PROFILES_FILE")
