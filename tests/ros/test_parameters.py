@@ -16,6 +16,9 @@ NODES = {
     "supervisor_node": "SupervisorParameters",
     "world_node": "WorldParameters",
     "recorder": "RecorderParameters",
+    "estop_node": "EstopParameters",
+    "rogue_node": "RogueParameters",
+    "jumped_supervisor": "JumpedParameters",
 }
 WRONG = [
     ({"robot": 2, "team_size": 2}, "robot 2 is not in a roster of 2"),

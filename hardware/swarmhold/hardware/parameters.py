@@ -73,6 +73,29 @@ class SupervisorParameters(BundleParameters):
     """0 speaks, 1 and more stand by in this order."""
 
 
+class JumpedParameters(SupervisorParameters):
+    """Of `jumped_supervisor`."""
+
+    jump_after_s: float = Field(0.0, ge=0.0)
+    """S after which its wall clock is wrong."""
+
+
+class RogueParameters(NodeParameters):
+    """Of `rogue_node`."""
+
+    way: Literal["replay", "lie", "absurd"] = "lie"
+    """What it does, see `Rogue`."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Of what it makes up."""
+
+
+class EstopParameters(NodeParameters):
+    """Of `estop_node`."""
+
+    team_size: int = Field(0, ge=0, le=MOST)
+    """Robots in the roster; 0: those that are found."""
+
+
 class WorldParameters(NodeParameters):
     """Of `world_node`."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -21,9 +20,11 @@ from swarmhold.hardware.fleet.environment import ALONE, Network, environment
 from swarmhold.hardware.fleet.file import FleetFile, load_fleet
 from swarmhold.hardware.fleet.fleet import need
 from swarmhold.hardware.fleet.hosts import be_the_host, part_of
-from swarmhold.hardware.fleet.process import Child, end_all
+from swarmhold.hardware.fleet.process import Child, end_all, node_command
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.report.recording import about, events_of
+from swarmhold.hardware.security.access import OPERATOR
+from swarmhold.hardware.security.middleware import secured
 
 SEARCH_S = 2.0  # for robots on the graph, where nobody says how many there are
 LOOK_S = 0.02
@@ -57,11 +58,13 @@ class Place:
         domain: ROS domain.
         robots: team size; 0: not known.
         profile: discovery profile (XML) of the robots; None: all networks of this computer.
+        security: environment of a process that is let in; empty: everybody is.
     """
 
     domain: int
     robots: int
     profile: str | None
+    security: Mapping[str, str] = field(default_factory=dict)
 
 
 class Confirmations:
@@ -104,10 +107,10 @@ def main(argv: list[str]) -> int:
 
 def _stop(args: EstopArgs, place: Place, folder: Path) -> int:
     found = Confirmations(place.robots)
-    command = [sys.executable, "-m", "swarmhold_nodes.estop_node", "--ros-args"]
-    command += ["-p", f"team_size:={place.robots}"]
-    log = folder / "estop.log"
-    child = Child("estop", command, _environment(place, folder), log, found.take)
+    told, enclave = {"team_size": place.robots}, OPERATOR if place.security else None
+    command = node_command("estop_node", told, OPERATOR[1:], "", enclave)
+    env = {**_environment(place, folder), **place.security}
+    child = Child("estop", command, env, folder / "estop.log", found.take)
     began = time.monotonic()
     try:
         _wait(child, lambda waited: found.complete(waited) or waited > args.seconds)
@@ -174,7 +177,11 @@ def place_of(args: EstopArgs) -> Place:
             raise ConfigError(
                 f"{args.fleet} names no domain; give the folder of its flight, or --domain"
             )
-        return Place(fleet.domain, len(fleet.robots), _network(fleet).profile(fleet.domain))
+        security = {}
+        if fleet.security is not None:
+            security = secured(fleet.security, {OPERATOR: fleet.access[OPERATOR]})
+        network = _network(fleet)
+        return Place(fleet.domain, len(fleet.robots), network.profile(fleet.domain), security)
     assert args.domain is not None
     return Place(args.domain, args.robots or 0, None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 HEALTH, TASK, ESTOP = "/swarm/health", "/swarm/task", "/swarm/estop"
 FAULTS, TRUTH, DIAGNOSTICS = "/swarm/faults", "/swarm/truth", "/diagnostics"
+OPERATOR = "/operator"  # enclave of people's tools, among them the emergency stop
 ALWAYS = "/parameter_events"  # every ROS node publishes there
 LIFECYCLE = (
     *("change_state", "get_state", "get_available_states"),
@@ -44,7 +45,7 @@ def team_access(faults: Sequence[bool], supervisors: int) -> dict[str, Access]:
         out[name] = _node(name, (HEALTH, DIAGNOSTICS), heard)
     faulty = (FAULTS,) if any_faults else ()
     told = (*_of_all(n, "sense"), TASK, TRUTH, DIAGNOSTICS)
-    out["/world"] = _node("/world", told, (*_of_all(n, "cmd_vel"), *faulty))
+    out["/world"] = _node("/world", told, (*_of_all(n, "cmd_vel"), ESTOP, *faulty))
     everything = [
         *(HEALTH, TASK, ESTOP, FAULTS, TRUTH, DIAGNOSTICS),
         *(name for kind in ("state", "status", "sense", "cmd_vel") for name in _of_all(n, kind)),
@@ -53,7 +54,7 @@ def team_access(faults: Sequence[bool], supervisors: int) -> dict[str, Access]:
     if any_faults:
         out["/faults"] = _node("/faults", (FAULTS,), ())
     watched = (*_of_all(n, "state"), *_of_all(n, "status"), HEALTH, DIAGNOSTICS)
-    out["/operator"] = _node("/operator", (ESTOP,), watched)
+    out[OPERATOR] = _node(OPERATOR, (ESTOP,), watched)
     return out
 
 

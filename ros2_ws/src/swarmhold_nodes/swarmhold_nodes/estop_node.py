@@ -5,7 +5,6 @@ It needs no other node than those that are to stop: no supervisor, no world, no 
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 
@@ -15,6 +14,8 @@ from std_msgs.msg import Bool
 from swarmhold_msgs.msg import RobotState
 
 from swarmhold.hardware.messages import Mode
+from swarmhold.hardware.parameters import EstopParameters
+from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import LATCHED_QOS, STATE_QOS, run, say
 
 EVERY_S = 0.1
@@ -27,15 +28,12 @@ class EstopNode(Node):
     def __init__(self, context: Context) -> None:
         """Say stop at once; several may do so at the same time."""
         super().__init__(
-            f"estop_{os.getpid()}",
-            context=context,
-            enable_rosout=False,
-            start_parameter_services=False,
+            "operator", context=context, enable_rosout=False, start_parameter_services=False
         )
-        self.declare_parameter("team_size", 0)  # 0: whoever is found on the graph
+        told = declare(self, EstopParameters)
         self._modes: dict[int, Mode | None] = {}
         self._pub = self.create_publisher(Bool, "/swarm/estop", LATCHED_QOS)
-        for robot in range(int(self.get_parameter("team_size").value)):
+        for robot in range(told.team_size):
             self._listen(robot)
         self._search = not self._modes
         self.create_timer(EVERY_S, self._tick)

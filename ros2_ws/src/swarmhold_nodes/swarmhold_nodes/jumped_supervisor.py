@@ -8,6 +8,7 @@ import time
 from rclpy.context import Context
 
 from swarmhold.hardware.drills import JUMP_S
+from swarmhold.hardware.parameters import JumpedParameters
 from swarmhold_nodes.runtime import run, say
 from swarmhold_nodes.supervisor_node import SupervisorNode
 
@@ -15,11 +16,12 @@ from swarmhold_nodes.supervisor_node import SupervisorNode
 class JumpedSupervisor(SupervisorNode):
     """The same in all but the time of day."""
 
+    PARAMETERS = JumpedParameters
+
     def __init__(self, context: Context) -> None:
         """Its clock is right until `jump_after_s` have passed."""
         super().__init__(context)
-        self.declare_parameter("jump_after_s", 0.0)
-        after, honest = float(self.get_parameter("jump_after_s").value), time.time
+        after, honest = self.told.jump_after_s, time.time
         jumps_at = time.monotonic() + after
         time.time = lambda: honest() + JUMP_S * (time.monotonic() >= jumps_at)
         self._timer = self.create_timer(after, self._say_so)

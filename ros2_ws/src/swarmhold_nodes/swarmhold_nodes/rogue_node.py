@@ -11,7 +11,10 @@ from swarmhold_msgs.msg import HealthTable
 
 from swarmhold.hardware import wire
 from swarmhold.hardware.injection.rogue import Rogue
+from swarmhold.hardware.parameters import RogueParameters
 from swarmhold_nodes import codec
+from swarmhold_nodes.parameters import declare
+from swarmhold_nodes.reception import Reception
 from swarmhold_nodes.runtime import LATCHED_QOS, run, say
 
 EVERY_S = 0.05
@@ -25,14 +28,10 @@ class RogueNode(Node):
         super().__init__(
             "rogue", context=context, enable_rosout=False, start_parameter_services=False
         )
-        for name, default in (("way", "lie"), ("team_size", 1), ("seed", 0)):
-            self.declare_parameter(name, default)
-        way, team_size, seed = (
-            self.get_parameter(name).value for name in ("way", "team_size", "seed")
-        )
-        self._rogue = Rogue(way, team_size, seed)
+        told = declare(self, RogueParameters)
+        self._rogue = Rogue(told.way, told.team_size, told.seed)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
-        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
+        Reception(self).hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         self.create_timer(EVERY_S, self._tick)
         say("ready")
 

@@ -38,12 +38,14 @@ SAY_EVERY = 10  # ticks between two status lines
 class SupervisorNode(Node):
     """Thin shell around `SupervisorController`."""
 
+    PARAMETERS: type[SupervisorParameters] = SupervisorParameters
+
     def __init__(self, context: Context) -> None:
         """Listen to the whole roster."""
         super().__init__(
             "supervisor", context=context, enable_rosout=False, start_parameter_services=False
         )
-        told = declare(self, SupervisorParameters)
+        self.told = told = declare(self, self.PARAMETERS)
         refuse_duplicate(self)
         bundle = open_bundle(told.bundle, pinned(told.keys))
         self._n = told.team_size
