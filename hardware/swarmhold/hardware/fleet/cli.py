@@ -21,7 +21,7 @@ from swarmhold.hardware.runtime import OnnxPolicy
 
 @dataclass(frozen=True)
 class FlyArgs:
-    """Fly a bundle on N simulated robots, one OS process each, over ROS 2."""
+    """Fly a bundle on N simulated robots over ROS 2, one OS process each or some in one."""
 
     bundle: Path | None = None
     """Bundle folder, zip archive, slot, or the name of a bundle that ships."""
@@ -51,6 +51,8 @@ class FlyArgs:
     """Start the supervisor; without, robots rely on local evidence."""
     standbys: int = 0
     """Warm supervisors that take over when the one before them falls silent."""
+    processes: int | None = None
+    """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
     """Print where everything lies as JSON."""
 
@@ -66,7 +68,12 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
     asked = any(fault.kind not in SIGNAL_KINDS for fault in faults)
-    config = replace(fleet_config(args, folder, asked), absent=tuple(joins))
+    config = replace(
+        fleet_config(args, folder, asked),
+        absent=tuple(joins),
+        processes=args.processes,
+        alone=tuple({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}),
+    )
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.compose import groups, write_parameters
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
@@ -51,6 +52,9 @@ class FleetConfig:
         allow_faults: whether nodes obey fault commands.
         absent: robots that are not started; they may join later.
         each: what every robot has of its own, in roster order; none: what is said above.
+        processes: for the policy nodes, robots that share one are composed; None: as many as this
+            machine bears, see `fleet.compose`.
+        alone: robots with a process of their own, which alone can be killed, stopped and started.
     """
 
     bundle: Path
@@ -67,6 +71,8 @@ class FleetConfig:
     allow_faults: bool = False
     absent: tuple[int, ...] = ()
     each: tuple[Options, ...] = ()
+    processes: int | None = None
+    alone: tuple[int, ...] = ()
 
     def options_of(self, robot: int) -> Options:
         """What a robot has."""
@@ -115,6 +121,8 @@ class Fleet:
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         self.config = config
+        own = {*config.alone, *config.absent}
+        self.groups = groups(config.robots, config.processes, os.cpu_count() or 1, own)
         self.bundle = open_bundle(config.bundle, load_public(config.keys))
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
@@ -153,9 +161,11 @@ class Fleet:
                 self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
-        for robot in range(config.robots):
-            if robot not in config.absent:
-                self._spawn_robot(robot)
+        for number, group in enumerate(self.groups):
+            if len(group) > 1:
+                self._spawn_group(f"group_{number}", group)
+            elif group[0] not in config.absent:
+                self._spawn_robot(group[0])
         self._spawn(
             "world",
             {
@@ -188,6 +198,7 @@ class Fleet:
             "supervisor": config.supervisor,
             "standbys": config.standbys,
             "absent": config.absent,
+            "groups": self.groups,
         }
 
     def _spawn(
@@ -207,6 +218,9 @@ class Fleet:
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{key}:={text}"]
+        return self._start_child(name, command)
+
+    def _start_child(self, name: str, command: list[str]) -> Child:
         log = self.config.folder / "logs" / f"{name}.log"
         child = Child(name, command, self._env, log, self._on_line)
         self.children[name] = child
@@ -214,14 +228,19 @@ class Fleet:
         return child
 
     def _spawn_robot(self, robot: int) -> Child:
+        return self._spawn("policy", self._parameters(robot), f"robot_{robot}", f"/robot_{robot}")
+
+    def _spawn_group(self, name: str, robots: Sequence[int]) -> Child:
+        """Several robots in one process, which finds their parameters in a file."""
+        file = (self.config.folder / f"{name}.yaml").resolve()
+        write_parameters(file, {robot: self._parameters(robot) for robot in robots})
+        command = [sys.executable, "-m", "swarmhold_nodes.policy_group", "--robots"]
+        command += [*map(str, robots), "--ros-args", "--params-file", str(file)]
+        return self._start_child(name, command)
+
+    def _parameters(self, robot: int) -> dict[str, Any]:
         own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
-        parameters = {
-            **self._what_to_fly(),
-            "robot": robot,
-            "team_size": self.config.robots,
-            **own,
-        }
-        return self._spawn("policy", parameters, f"robot_{robot}", f"/robot_{robot}")
+        return {**self._what_to_fly(), "robot": robot, "team_size": self.config.robots, **own}
 
     def _what_to_fly(self) -> dict[str, str]:
         keys = [str(path.resolve()) for path in self.config.keys]
@@ -293,6 +312,16 @@ class Fleet:
         return self._signal(robot, signal.SIGCONT, "thaw")
 
     def _signal(self, robot: int, number: signal.Signals, kind: str) -> float:
+        """Send it to the robot's process.
+
+        Raises:
+            ConfigError: other robots live in it, and would go along.
+        """
+        if (robot,) not in self.groups:
+            raise ConfigError(
+                f"robot {robot} shares its process with others, so it cannot {kind} alone; name it "
+                f"in FleetConfig.alone, or fly with --processes {self.config.robots}"
+            )
         sent = self.children[f"robot_{robot}"].signal(number)
         self.log("fault", t=sent, kind=kind, robot=robot)
         return sent

@@ -1,4 +1,6 @@
-"""One robot: senses, listens, decides, commands, and says so. One OS process per robot.
+"""One robot: senses, listens, decides, commands, and says so.
+
+One OS process per robot, or several together: `policy_group`.
 
 Started on its own it configures and activates itself; with `--ros-args -p autostart:=false` it
 waits for a lifecycle manager.
@@ -9,28 +11,27 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Callable
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import (
     FaultCommand,
-    HealthTable,
     PolicyStatus,
-    RobotState,
     SensorFrame,
     Task,
 )
+from swarmhold_msgs.msg import RobotState as RobotStateMessage
 
 from swarmhold.hardware import wire
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.injection.injector import Injector
-from swarmhold.hardware.messages import Command, Mode
+from swarmhold.hardware.messages import Command, HealthTable, Mode, RobotState
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
@@ -38,6 +39,7 @@ from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.ears import Ears
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -52,14 +54,37 @@ TWIN_S = 4.0  # a new node listens this long for another one of its identity
 WATCH_S = 0.1  # period of the watchdog
 
 
+def open_policy(bundle: str, keys: str) -> OnnxPolicy:
+    """The policy of a bundle that one of the pinned keys has signed, if there are any."""
+    return OnnxPolicy(open_bundle(bundle, pinned(keys)))
+
+
 class PolicyNode(LifecycleNode):
     """Thin shell around `RobotController`."""
 
-    def __init__(self, context: Context) -> None:
-        """Declare parameters; everything else waits for configuration."""
+    def __init__(
+        self,
+        context: Context,
+        namespace: str | None = None,
+        hearing: Callable[[int], Ears] | None = None,
+        opened: Callable[[str, str], OnnxPolicy] = open_policy,
+    ) -> None:
+        """Declare parameters; everything else waits for configuration.
+
+        Args:
+            context: of the process.
+            namespace: of the robot; None: as the process was told.
+            hearing: ears for so many robots that nodes of one process share; None: own ones.
+            opened: opens the policy.
+        """
         super().__init__(
-            "policy", context=context, enable_rosout=False, start_parameter_services=False
+            "policy",
+            namespace=namespace,
+            context=context,
+            enable_rosout=False,
+            start_parameter_services=False,
         )
+        self._hearing, self._opened = hearing or (lambda n: Ears(self, n)), opened
         for name, default in (
             ("bundle", ""),
             ("keys", ""),
@@ -81,7 +106,6 @@ class PolicyNode(LifecycleNode):
         self._quorum, self._first_at = False, 0.0
         self._born = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
-        self._twin_watch: Subscription | None = None
         self._status: PolicyReport | None = None
         if self._value("autostart"):
             self._start()
@@ -100,8 +124,7 @@ class PolicyNode(LifecycleNode):
         self._problem = ""
         try:
             self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
-            keys = pinned(str(self._value("keys")))
-            self._policy = OnnxPolicy(open_bundle(str(self._value("bundle")), keys))
+            self._policy = self._opened(str(self._value("bundle")), str(self._value("keys")))
             self._entities = self._policy.entity_budget(self._value("entities")).mode  # type: ignore[arg-type]
         except SwarmholdError as error:
             self._problem = str(error)
@@ -110,23 +133,16 @@ class PolicyNode(LifecycleNode):
         warning = self._policy.team_size_warning(self._n)
         if warning and self._robot == 0:
             say("warning", text=warning)
-        self._state_pub = self.create_publisher(RobotState, "state", STATE_QOS)
+        self._state_pub = self.create_publisher(RobotStateMessage, "state", STATE_QOS)
         self._status_pub = self.create_publisher(PolicyStatus, "status", STREAM_QOS)
         self._command_pub = self.create_publisher(TwistStamped, "cmd_vel", STREAM_QOS)
         self.create_subscription(Task, "/swarm/task", self._on_task, LATCHED_QOS)
-        self.create_subscription(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         self.create_subscription(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         if self._value("allow_faults"):
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        self._twin_watch = self.create_subscription(
-            RobotState, "state", self._on_own_state, STATE_QOS
-        )
-        for other in range(self._n):
-            if other != self._robot:
-                self.create_subscription(
-                    RobotState, f"/robot_{other}/state", self._on_state, STATE_QOS
-                )
+        self._ears = self._hearing(self._n)
+        self._ears.join(self)
         self.create_timer(WATCH_S, self._watch)
         period = 1.0 / self._policy.bundle.spec.loop_hz
         self._diagnostics = Diagnostics(self, f"robot_{self._robot}", period, self._facts)
@@ -165,29 +181,31 @@ class PolicyNode(LifecycleNode):
         self._safety = safety_config(spec, task.half_width)
         self._injector = Injector(spec, self._robot, self._n, task.half_width)
 
-    def _on_state(self, msg: RobotState) -> None:
-        now = time.monotonic()
-        if self._controller is not None and self._hears(msg.robot, now):
-            self._controller.on_state(wire.read_state(msg), now)
+    def on_state(self, sender: int, state: RobotState, now: float) -> None:
+        """A state came in on the topic of the robot `sender` at `now` (s, monotonic)."""
+        if sender == self._robot:
+            self._on_own_state(state, now)
+        elif self._controller is not None and self._hears(state.robot, now):
+            self._controller.on_state(state, now)
 
     def _hears(self, sender: int | None, now: float) -> bool:
         return self._injector is None or self._injector.hears(sender, now)
 
-    def _on_own_state(self, msg: RobotState) -> None:
+    def _on_own_state(self, state: RobotState, now: float) -> None:
         """Somebody else speaks as this robot: whoever came second leaves.
 
         The graph's names would not do: a killed node's name lingers, its messages do not.
         """
-        if msg.boot_id != self._boot_id:
+        if state.boot_id != self._boot_id and now - self._born <= TWIN_S:
             raise NotReadyError(
                 f"a node for robot {self._robot} runs already on this ROS domain; "
                 "stop it or choose another domain"
             )
 
-    def _on_table(self, msg: HealthTable) -> None:
-        now = time.monotonic()
+    def on_table(self, table: HealthTable, now: float) -> None:
+        """A health table came in at `now` (s, monotonic)."""
         if self._controller is not None and self._hears(None, now):
-            self._controller.on_table(wire.read_table(msg), now)
+            self._controller.on_table(table, now)
 
     def _on_estop(self, msg: Bool) -> None:
         if msg.data and self._controller is not None:
@@ -235,6 +253,8 @@ class PolicyNode(LifecycleNode):
             "limited": status.limited,
             "weights_from": WeightSource(status.source).name,
             "teammates_in": sum(weight > 0.0 for weight in status.weights) - 1,
+            "states_heard": self._ears.reception.heard,
+            "states_missed": self._ears.reception.missed,
         }
 
     def _has_quorum(self, now: float) -> bool:
@@ -250,9 +270,6 @@ class PolicyNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Without sensor frames the robot holds, then lands, then stops; each is said once."""
-        if self._twin_watch is not None and time.monotonic() - self._born > TWIN_S:
-            self.destroy_subscription(self._twin_watch)
-            self._twin_watch = None
         if not self._active or self._safety is None:
             return
         age = time.monotonic() - self._frame_at
