@@ -84,4 +84,5 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 
 def _triples(values: Any) -> tuple[tuple[float, float, float], ...]:
-    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values) - 2, 3))
+    one = iter(values.tolist() if hasattr(values, "tolist") else map(float, values))
+    return tuple(zip(one, one, one, strict=False))  # what is left over is dropped

@@ -13,6 +13,7 @@ from swarmhold_msgs.msg import RobotState as RobotStateMessage
 from swarmhold.hardware import wire
 from swarmhold.hardware.messages import HealthTable, RobotState
 from swarmhold.hardware.reception import Reception
+from swarmhold_nodes import cdr
 from swarmhold_nodes.runtime import LATCHED_QOS, STATE_QOS
 
 
@@ -41,15 +42,19 @@ class Ears:
         node.create_subscription(HealthTableMessage, "/swarm/health", self._on_table, LATCHED_QOS)
         for robot in range(team_size):
             heard = partial(self._on_state, robot)
-            node.create_subscription(RobotStateMessage, f"/robot_{robot}/state", heard, STATE_QOS)
+            node.create_subscription(
+                RobotStateMessage, f"/robot_{robot}/state", heard, STATE_QOS, raw=True
+            )
 
     def join(self, listener: Listener) -> None:
         """Tell this one too, from now on."""
         self._listeners.append(listener)
 
-    def _on_state(self, sender: int, msg: RobotStateMessage) -> None:
-        now = time.monotonic()
-        state = wire.read_state(msg)
+    def _on_state(self, sender: int, data: bytes) -> None:
+        now, message = time.monotonic(), cdr.state_message(data)
+        if message is None:
+            return  # somebody else's bytes on this topic
+        state = wire.read_state(message)
         self.reception.hear(sender, state)
         for listener in self._listeners:
             listener.on_state(sender, state, now)

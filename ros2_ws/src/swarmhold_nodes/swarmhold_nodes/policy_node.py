@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
@@ -27,19 +26,18 @@ from swarmhold_msgs.msg import (
 from swarmhold_msgs.msg import RobotState as RobotStateMessage
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.controller import ControllerConfig, RobotController
+from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.injection.injector import Injector
-from swarmhold.hardware.messages import Command, HealthTable, Mode, RobotState
+from swarmhold.hardware.messages import Command, HealthTable, Mode, RobotState, check_team
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
+from swarmhold.hardware.messages import SensorFrame as Frame
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
-from swarmhold.hardware.signing import pinned
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
+from swarmhold_nodes.company import Company
 from swarmhold_nodes.diagnostics import Diagnostics
-from swarmhold_nodes.ears import Ears
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
     RELIABLE_QOS,
@@ -54,28 +52,18 @@ TWIN_S = 4.0  # a new node listens this long for another one of its identity
 WATCH_S = 0.1  # period of the watchdog
 
 
-def open_policy(bundle: str, keys: str) -> OnnxPolicy:
-    """The policy of a bundle that one of the pinned keys has signed, if there are any."""
-    return OnnxPolicy(open_bundle(bundle, pinned(keys)))
-
-
 class PolicyNode(LifecycleNode):
     """Thin shell around `RobotController`."""
 
     def __init__(
-        self,
-        context: Context,
-        namespace: str | None = None,
-        hearing: Callable[[int], Ears] | None = None,
-        opened: Callable[[str, str], OnnxPolicy] = open_policy,
+        self, context: Context, namespace: str | None = None, company: Company | None = None
     ) -> None:
         """Declare parameters; everything else waits for configuration.
 
         Args:
             context: of the process.
             namespace: of the robot; None: as the process was told.
-            hearing: ears for so many robots that nodes of one process share; None: own ones.
-            opened: opens the policy.
+            company: what it shares with other robots of the process; None: it is alone.
         """
         super().__init__(
             "policy",
@@ -84,7 +72,7 @@ class PolicyNode(LifecycleNode):
             enable_rosout=False,
             start_parameter_services=False,
         )
-        self._hearing, self._opened = hearing or (lambda n: Ears(self, n)), opened
+        self._company = company or Company()
         for name, default in (
             ("bundle", ""),
             ("keys", ""),
@@ -124,7 +112,10 @@ class PolicyNode(LifecycleNode):
         self._problem = ""
         try:
             self._robot, self._n = int(self._value("robot")), int(self._value("team_size"))  # type: ignore[call-overload]
-            self._policy = self._opened(str(self._value("bundle")), str(self._value("keys")))
+            check_team(self._n)
+            self._policy = self._company.opened(
+                str(self._value("bundle")), str(self._value("keys"))
+            )
             self._entities = self._policy.entity_budget(self._value("entities")).mode  # type: ignore[arg-type]
         except SwarmholdError as error:
             self._problem = str(error)
@@ -141,7 +132,7 @@ class PolicyNode(LifecycleNode):
         self.create_subscription(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         if self._value("allow_faults"):
             self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        self._ears = self._hearing(self._n)
+        self._ears = self._company.ears(self, self._n)
         self._ears.join(self)
         self.create_timer(WATCH_S, self._watch)
         period = 1.0 / self._policy.bundle.spec.loop_hz
@@ -221,13 +212,27 @@ class PolicyNode(LifecycleNode):
             say("warning", text=str(error))
 
     def _on_sense(self, msg: SensorFrame) -> None:
-        """Act on arrival; the state message leaves from this very callback."""
         if not self._active or self._controller is None or self._injector is None:
             return
-        now = time.monotonic()
-        self._frame_at = now
-        frame = wire.read_frame(msg)
-        tick = self._controller.tick(self._injector.sense(frame, now), now)
+        self._frame_at = time.monotonic()
+        self._company.sensed(self, wire.read_frame(msg))
+
+    @property
+    def controller(self) -> RobotController:
+        """Of a robot that acts."""
+        assert self._controller is not None
+        return self._controller
+
+    def senses(self, frame: Frame, now: float) -> Frame:
+        """What of a frame the robot believes to sense at `now` (s, monotonic)."""
+        assert self._injector is not None
+        return self._injector.sense(frame, now)
+
+    def act(self, frame: Frame, tick: Tick, now: float) -> None:
+        """Send what was decided on a frame; the state message leaves from here."""
+        assert self._controller is not None and self._injector is not None
+        if not self._active:
+            return
         tick, states = self._injector.apply(tick, frame, now)
         if self._has_quorum(now):
             bent = self._injector.acts(now)

@@ -33,6 +33,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from swarmhold.hardware.errors import NotReadyError, SwarmholdError
 
+SPIN_S = 0.1  # longest wait for events
 SHUTDOWN_S = 3.0  # then the process ends whatever the middleware does
 
 # State is the heartbeat: liveliness is asserted by publishing, never by a middleware thread.
@@ -125,8 +126,12 @@ def run(build: Callable[[Context], Node | Sequence[Node]], argv: list[str] | Non
             executor.add_node(node)
         gc.collect()
         gc.freeze()
+        beats = [node.beat for node in nodes if hasattr(node, "beat")]
+        wait: float | None = None
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.1)
+            executor.spin_once(timeout_sec=SPIN_S if wait is None else wait)
+            for beat in beats:
+                wait = beat()
     except SwarmholdError as error:
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
         say("failed", reason=str(error))
