@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.messages import MOST_ROBOTS
 
 HERE = "localhost"
-MOST = 50  # robots
 
 
 class Options(BaseModel):
@@ -73,7 +73,7 @@ class FleetFile(BaseModel):
     """By name."""
     supervisors: tuple[str, ...] = (HERE,)
     """Hosts of the supervisors; the first speaks, the others stand by."""
-    robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST)
+    robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST_ROBOTS)
     """In roster order."""
 
     @property

@@ -24,6 +24,7 @@ from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all
 from swarmhold.hardware.fleet.stop import check_stop
+from swarmhold.hardware.messages import check_team
 from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
 
@@ -110,9 +111,7 @@ class Fleet:
             MissingExtraError: ROS or the simulator are not installed.
             NotReadyError: the ROS domain is in use.
         """
-        most = LARGEST - 3 - config.standbys
-        if not 1 <= config.robots <= most:
-            raise ConfigError(f"{config.robots} robots; this host runs 1 to {most}")
+        check_team(config.robots)
         _need("rclpy", "ros")
         _need("swarmhold_msgs", None)
         _need("pybullet", "sim")
@@ -123,6 +122,12 @@ class Fleet:
         self.config = config
         own = {*config.alone, *config.absent}
         self.groups = groups(config.robots, config.processes, os.cpu_count() or 1, own)
+        most = LARGEST - 3 - config.standbys
+        if len(self.groups) > most:
+            raise ConfigError(
+                f"{len(self.groups)} processes for {config.robots} robots; this host runs at most "
+                f"{most}, so let some share one with --processes"
+            )
         self.bundle = open_bundle(config.bundle, load_public(config.keys))
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")

@@ -17,7 +17,7 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.fleet_watch import FleetWatch
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.injection.radio import SUPERVISOR
-from swarmhold.hardware.messages import EVERYBODY
+from swarmhold.hardware.messages import EVERYBODY, check_team
 from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.signing import pinned
@@ -52,6 +52,7 @@ class SupervisorNode(Node):
         self._policy = OnnxPolicy(bundle)
         self._watch: FleetWatch | None = None
         self._n = int(self.get_parameter("team_size").value)
+        check_team(self._n)
         self._settings = bundle.health
         self._state = supervisor_init(self._settings, (), self._n)
         self._beliefs = Beliefs(self._n, bundle.short_digest)

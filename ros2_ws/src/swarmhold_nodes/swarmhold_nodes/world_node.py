@@ -19,6 +19,7 @@ from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.messages import check_team
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
@@ -60,6 +61,7 @@ class WorldNode(Node):
             for name in ("scenario", "robot", "team_size", "seed")
         }
         self._n = int(values["team_size"])
+        check_team(self._n)
         spec = policy_spec(values["robot"])
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
         self._world = World(values["scenario"], values["robot"], self._n, int(values["seed"]))
