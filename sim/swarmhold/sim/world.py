@@ -139,9 +139,9 @@ class World:
         near = np.linalg.norm(offset, axis=-1) < self._model.near_range
         np.fill_diagonal(near, False)
         around = to_body(offset, yaw[:, None])
-        out = []
+        there, out = np.isfinite(relative[..., 0]), []
         for robot in range(self.n_robots):
-            sighted = np.flatnonzero(np.isfinite(relative[robot, :, 0]))
+            sighted = np.flatnonzero(there[robot])
             out.append(
                 SensorFrame(
                     stamp=stamp,
@@ -150,9 +150,9 @@ class World:
                     yaw=float(yaw[robot]),
                     yaw_rate=float(bodies.spin[0, robot, 2]),
                     battery=1.0,
-                    sighted=tuple(int(other) for other in sighted),
-                    sightings=tuple(_triple(relative[robot, other]) for other in sighted),
-                    bodies=tuple(_triple(p) for p in around[robot, near[robot]]),
+                    sighted=tuple(sighted.tolist()),
+                    sightings=tuple(map(tuple, relative[robot, sighted].tolist())),
+                    bodies=tuple(map(tuple, around[robot, near[robot]].tolist())),
                 )
             )
         return out
