@@ -182,7 +182,8 @@ def test_evaluate_of_nothing(tmp_path):
 
 def test_flights_that_cannot_start(rendezvous_bundle, tmp_path):
     fly = ("fly", "--bundle", rendezvous_bundle, "--record", tmp_path / "f", "--robots")
-    refused("this host runs 1 to", *fly, 99)
+    refused("a live team has 1 to 64", *fly, 99)
+    refused("10 robots run in 1 to 10 processes", *fly, 10, "--processes", 11)
     refused("not of the form", *fly, 3, "--fault", "crash")
     refused("unknown fault kind", *fly, 3, "--fault", "explode:1@2")
     refused("count from 0", *fly, 3, "--fault", "crash:3@2")

@@ -7,6 +7,7 @@ import pytest
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.spec import ROBOTS, policy_spec
+from swarmhold.sim.blocks import STATE, Blocks, Row
 from swarmhold.sim.cli import validate
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import model_of
@@ -124,3 +125,24 @@ def test_unknown_backend():
         make_physics("gazebo", model_of("epuck"), 1, 1, 1.0, False)
     with pytest.raises(ConfigError, match="unknown robot class"):
         model_of("turtle")
+
+
+@pytest.mark.parametrize("robot", ["epuck", "crazyflie"])
+@pytest.mark.parametrize("envs", [1, 3])
+def test_teams_larger_than_a_block_move_as_they_would_without_blocks(robot, envs):
+    shape = (model_of(robot), envs, 150)
+    compiled, plain = (Blocks(*shape, compiled=way) for way in (True, False))
+    rng = np.random.default_rng(0)
+    place, command = rng.normal(size=(envs, 150, 3)), rng.uniform(-0.1, 0.1, (envs, 150, 2))
+    for blocks in (compiled, plain):
+        blocks.put(Row.POSITION, place)
+        blocks.put(Row.COMMAND, command)
+        assert (blocks.get(Row.POSITION, 3) == place).all()
+        blocks.advance(24)
+    np.testing.assert_allclose(compiled.get(0, STATE), plain.get(0, STATE), atol=1e-9)
+    moved, some = compiled.get(Row.POSITION, 3), np.array([envs - 1])
+    assert (compiled.take(some)[0, :, :3] == moved[-1]).all()
+    compiled.give(some, plain.take(some))
+    assert (compiled.get(Row.POSITION, 3)[-1] == plain.get(Row.POSITION, 3)[-1]).all()
+    with pytest.raises(ConfigError, match="150 robots in a team; this backend moves at most 64"):
+        compiled.narrow()

@@ -13,7 +13,7 @@ import tyro
 from swarmhold.hardware.bundle import HIDDEN, Bundle, open_bundle
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.fleet import campaign, cycles
+from swarmhold.hardware.fleet import campaign, cycles, many
 
 TEAMS = (2, 5, 10, 20, 50)
 LIVE = ("detection", "soak")
@@ -42,7 +42,8 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
   soak         false alarms, periods and memory of live robots over hours
-  cycles       what a fleet leaves behind that is started and stopped again and again"""
+  cycles       what a fleet leaves behind that is started and stopped again and again
+  many         live teams of growing size: what one more robot costs, and what still arrives"""
 
 
 def main(argv: list[str]) -> int:
@@ -55,6 +56,8 @@ def main(argv: list[str]) -> int:
         return _onnx(argv[1:])
     if name == "cycles":
         return cycles.main(argv[1:])
+    if name == "many":
+        return many.main(argv[1:])
     if name in LIVE:
         return campaign.main(name, argv[1:])
     if name in ("sim", "ground"):
@@ -77,8 +80,7 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.bench import train
 
         return train(argv[1:])
-    lab = ("sim", "ground", "train", "learning", "detectors", "drills")
-    known = ", ".join((*lab, "onnx", "cycles", *LIVE))
+    known = ", ".join(line.split()[0] for line in USAGE.splitlines()[2:])
     raise ConfigError(f"unknown bench {name!r}; choose one of: {known}")
 
 

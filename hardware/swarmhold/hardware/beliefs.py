@@ -22,18 +22,16 @@ class Beliefs:
         self._n = n
         self._heard_at = np.full(n, -np.inf)
         self._moved_at = np.full(n, -np.inf)
-        self._control_seq = np.full(n, -1, dtype=np.int64)
         self._boot_id = np.zeros(n)
-        self._seq = np.full(n, -1, dtype=np.int64)
+        self._seq, self._control_seq = [-1] * n, [-1] * n
         self._other_boot = np.zeros(n)  # another one heard since the last look, 0 for none
         self._shown_boot = np.zeros(n)  # at the last look
-        self._position = np.zeros((n, 3))
-        self._velocity = np.zeros((n, 3))
-        self._yaw = np.zeros(n)
-        self._yaw_rate = np.zeros(n)
-        self._corrupt = np.zeros(n, bool)
+        self._numbers = np.zeros((n, 9))  # one row per message, for it is written at once
+        self._position, self._velocity = self._numbers[:, :3], self._numbers[:, 3:6]
+        self._yaw, self._yaw_rate = self._numbers[:, 6], self._numbers[:, 7]
+        self._stamp = self._numbers[:, 8]
+        self._stamp[:] = np.nan
         self._alien = np.zeros(n, bool)
-        self._stamp = np.full(n, np.nan)
         self._bundle = bundle
         self._fresh = np.zeros(n, bool)
         self._working = np.zeros(n, bool)
@@ -66,11 +64,8 @@ class Beliefs:
         self._heard_at[robot], self._boot_id[robot] = now, state.boot_id
         self._seq[robot] = state.seq
         self._excused[robot] = 0.0
-        numbers = np.array([*state.position, *state.velocity, state.yaw, state.yaw_rate], float)
-        self._corrupt[robot] = not (np.abs(numbers) < REACH).all()
-        self._position[robot], self._velocity[robot] = numbers[:3], numbers[3:6]
-        self._yaw[robot], self._yaw_rate[robot] = numbers[6], numbers[7]
-        self._stamp[robot] = state.stamp
+        moving = (*state.position, *state.velocity, state.yaw, state.yaw_rate)
+        self._numbers[robot] = (*moving, state.stamp)
         self._alien[robot] = self._bundle not in (0, state.bundle)
         self._fresh[robot], self._working[robot] = True, state.mode == Mode.ACTIVE
         if len(state.accusations) == 2 * self._n:
@@ -145,7 +140,7 @@ class Beliefs:
             control_age=stuck - self._excused,
             claimed=self._position + self._velocity * late,
             sensed=sensed,
-            corrupt=self._corrupt.copy(),
+            corrupt=np.asarray(~(np.abs(self._numbers[:, :8]) < REACH).all(axis=-1)),
             alien=self._alien.copy(),
             said=said,
         )

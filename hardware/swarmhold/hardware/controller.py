@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,17 +22,20 @@ from swarmhold.hardware.messages import (
     SensorFrame,
     Task,
 )
-from swarmhold.hardware.monitor import Accusation
+from swarmhold.hardware.monitor import Accusation, MonitorInput
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.ramp import Ramp
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
 from swarmhold.hardware.shadow import Decision
+from swarmhold.hardware.stack import row
 from swarmhold.hardware.surroundings import BODY_SLOTS, as_bodies, scene_of
-from swarmhold.hardware.team_health import LocalOutput, local_init, local_step
+from swarmhold.hardware.team_health import LocalOutput, LocalState, local_init, local_step
 from swarmhold.hardware.types import (
+    Bool,
     Float,
+    Int,
     Kinematics,
     Observation,
     Surroundings,
@@ -74,6 +78,29 @@ class Tick:
     status: PolicyStatus
 
 
+# Memory of the local core: one's own, or the row at the index of what robots keep together.
+Kept = tuple[LocalState, int | None]
+
+
+class Look(NamedTuple):
+    """What the local core is given in a tick, as `local_step` takes it."""
+
+    inputs: MonitorInput
+    heard: Int
+    reporting: Bool
+    table: Float
+    table_age_s: Float
+    own: Bool
+
+
+class Question(NamedTuple):
+    """What the policy is asked, as `OnnxPolicy.act` takes it."""
+
+    observation: Observation
+    health: Float
+    hidden: Float | None
+
+
 class RobotController:
     """One robot's control: beliefs, health, policy, safety."""
 
@@ -98,9 +125,9 @@ class RobotController:
                 f"a loop of {config.loop_hz:g} Hz is no multiple of the policy's "
                 f"{spec.rate_hz:g} Hz"
             )
-        self._policy, self._config, self._spec = policy, config, spec
+        self.policy, self._config, self._spec = policy, config, spec
         self._budget = policy.entity_budget(config.entities)
-        self._settings = policy.bundle.health
+        self.settings, self.team_size = policy.bundle.health, config.team_size
         self._safety = safety_config(spec, task.half_width)
         self._home = task.home
         self.on_task(task)
@@ -109,13 +136,14 @@ class RobotController:
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
         self._beliefs = Beliefs(n, policy.bundle.short_digest)
-        self._local = local_init(self._settings, (), n)
+        self.kept: Kept = (local_init(self.settings, (), n), None)
         self._table: HealthTable | None = None
         self._table_at = -np.inf
         self._action: Float = np.zeros(spec.action_size)
         self._applied: Float = np.zeros(spec.action_size)
         self._decided_at = -np.inf
         self._attention: tuple[float, ...] = ()
+        self._asked: Question | None = None
         self.decision: Decision | None = None  # the last one, for whoever looks on
         self._memory = Memory(policy.bundle.manifest.memory)
         self._ticks = self._missed = self._seq = 0
@@ -171,20 +199,35 @@ class RobotController:
             frame: what the driver read.
             now: s, own monotonic clock.
         """
+        look = self.look(frame, now)
+        state, index = self.kept
+        state = state if index is None else row(state, index)
+        state, local = local_step(self.settings, state, *look, now)
+        self.kept = state, None
+        question = self.ask(frame, local, now)
+        step = None if question is None else self.policy.act(*question)
+        return self.answer(frame, local, step, now)
+
+    def answer(
+        self, frame: SensorFrame, local: LocalOutput, step: PolicyStep | None, now: float
+    ) -> Tick:
+        """Filter what was decided last, and say so.
+
+        Args:
+            frame: what the driver read.
+            local: of this tick.
+            step: of this tick's question; None if there was none.
+            now: s, own monotonic clock.
+        """
         period = 0.0 if np.isnan(self._last_tick) else now - self._last_tick
         nominal = 1.0 / self._config.loop_hz
         self._missed += max(0, round(period / nominal) - 1) if period else 0
         self._last_tick = now
         if period > self._safety.hold_s:  # the driver has been holding it since
             self._ramp = Ramp()
-        local = self._look(frame, now)
-        weights: Float = np.ones(self._config.team_size)
-        if self._config.reweight:
-            weights = local.weights
-        inference = 0.0
-        if self._ticks % self._every == 0:
-            step = self._decide(frame, weights, now)
-            inference = step.inference_s
+        weights = self._weights(local)
+        if step is not None:
+            self._decide(step, now)
         self._ticks += 1
         mode = self._mode_now(weights, now)
         if mode is not Mode.ACTIVE:
@@ -197,19 +240,25 @@ class RobotController:
         status = PolicyStatus(
             robot=self._config.robot,
             stamp=frame.stamp,
-            weights=tuple(float(weight) for weight in weights),
+            weights=tuple(weights.tolist()),
             attention=self._attention,
-            states=tuple(int(state) for state in local.states),
+            states=tuple(local.states.tolist()),
             source=int(local.source),
             mode=int(mode),
             period_s=period,
-            inference_s=inference,
+            inference_s=0.0 if step is None else step.inference_s,
             missed=self._missed,
             limited=limits,
         )
         return Tick(command, self._state(frame, local, mode), status)
 
-    def _look(self, frame: SensorFrame, now: float) -> LocalOutput:
+    def look(self, frame: SensorFrame, now: float) -> Look:
+        """What was heard and seen since the last tick; once for each.
+
+        Args:
+            frame: what the driver read.
+            now: s, own monotonic clock.
+        """
         sensed = np.full((self._config.team_size, 3), np.nan)
         place = _to_world(frame, frame.sightings)
         for robot, where in zip(frame.sighted, place, strict=True):
@@ -220,42 +269,54 @@ class RobotController:
             # What happened while processes were still starting is held against nobody.
             self._assembled = True
             self._beliefs.expect(now)
-            self._local = local_init(self._settings, (), self._config.team_size)
+            self.kept = local_init(self.settings, (), self._config.team_size), None
         table: Float = np.ones(self._config.team_size)
         if self._table is not None:
             table = np.asarray(self._table.weights, float)
-        self._local, out = local_step(
-            self._settings,
-            self._local,
+        return Look(
             inputs,
             heard=self._beliefs.accusations,
-            reporting=inputs.age <= self._settings.monitor.silent_s,
-            table=np.clip(np.nan_to_num(table, nan=0.0), 0.0, 1.0),
+            reporting=inputs.age <= self.settings.monitor.silent_s,
+            table=np.clip(np.where(np.isnan(table), 0.0, table), 0.0, 1.0),
             table_age_s=np.asarray(now - self._table_at),
             own=self._own,
-            now=now,
         )
-        return out
 
     def _is_assembled(self, age: Float, now: float) -> bool:
         """Whether everybody is heard right now, or the wait for it is over."""
         self._first_look = min(self._first_look, now)
-        present = (age[self._others] <= self._settings.monitor.silent_s).all()
+        present = (age[self._others] <= self.settings.monitor.silent_s).all()
         return bool(present) or now - self._first_look > ASSEMBLE_S
 
-    def _decide(self, frame: SensorFrame, weights: Float, now: float) -> PolicyStep:
-        seen, robot = self._observe(frame, now), self._config.robot
-        kept = self._budget.limit(seen, weights[self._others], robot, self._ticks)
-        step = self._policy.act(seen, kept, self._memory.recall(now))
+    def _weights(self, local: LocalOutput) -> Float:
+        return local.weights if self._config.reweight else np.ones(self._config.team_size)
+
+    def ask(self, frame: SensorFrame, local: LocalOutput, now: float) -> Question | None:
+        """What the policy is to decide on; None in ticks without a decision.
+
+        Args:
+            frame: what the driver read.
+            local: of this tick.
+            now: s, own monotonic clock.
+        """
+        if self._ticks % self._every:
+            return None
+        seen, weights = self._observe(frame, now), self._weights(local)[self._others]
+        kept = self._budget.limit(seen, weights, self._config.robot, self._ticks)
+        self._asked = Question(seen, kept, self._memory.recall(now))
+        return self._asked
+
+    def _decide(self, step: PolicyStep, now: float) -> None:
+        assert self._asked is not None
         self._memory.keep(step.hidden, now)
+        seen, kept, _ = self._asked
         self.decision = Decision(now, seen, kept, step.action) if step.finite else None
         if step.finite:
             self._action, self._decided_at = step.action, now
         shares = np.zeros(self._config.team_size)
         shares[self._others] = step.attention[: len(self._others)]
-        shares[robot] = step.attention[-1]
-        self._attention = tuple(float(share) for share in shares)
-        return step
+        shares[self._config.robot] = step.attention[-1]
+        self._attention = tuple(shares.tolist())
 
     def _observe(self, frame: SensorFrame, now: float) -> Observation:
         age = self._beliefs.age(now)[self._others]
@@ -309,7 +370,7 @@ class RobotController:
         if mode is not Mode.ACTIVE:
             return 0.0
         table = self._table
-        told = table is not None and now - self._table_at <= self._settings.lease_s
+        told = table is not None and now - self._table_at <= self.settings.lease_s
         warned = told and any(reason & Accusation.COMMON for reason in table.reasons)  # type: ignore[union-attr]
         return SLOW if warned or bool(local.common) else 1.0
 
@@ -362,7 +423,7 @@ class RobotController:
             yaw_rate=frame.yaw_rate,
             battery=frame.battery,
             mode=int(mode),
-            bundle=self._policy.bundle.short_digest,
+            bundle=self.policy.bundle.short_digest,
             accusations=local.accusations.astype("<u2").tobytes(),
         )
 

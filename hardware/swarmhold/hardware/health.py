@@ -12,11 +12,21 @@ import numpy as np
 
 from swarmhold.hardware.monitor import BITS, Accusation, bits_of
 from swarmhold.hardware.types import Bool, Float, Int
+from swarmhold.hardware.votes import count_votes
 
 # What a robot's own messages prove against it, to everybody who hears them.
 PROOFS = (
     *(Accusation.CORRUPT, Accusation.LEAP, Accusation.FROZEN),
     *(Accusation.TWIN, Accusation.ALIEN),
+)
+# Places of bits in what `count_votes` counts; in this hot path, attributes of enums are dear.
+_PROVES = np.array([bit.bit_length() - 1 for bit in PROOFS])
+_SILENT, _STUCK, _MISMATCH, _REBOOT, _SEEN, _HEARD = (
+    bit.bit_length() - 1
+    for bit in (
+        *(Accusation.SILENT, Accusation.STUCK, Accusation.MISMATCH),
+        *(Accusation.REBOOT, Accusation.SEEN, Accusation.HEARD),
+    )
 )
 
 
@@ -29,6 +39,9 @@ class HealthState(IntEnum):
     QUARANTINED = 3
     PROBATION = 4
     ESTOPPED = 5
+
+
+_HEALTHY, _SUSPECT, _LOST, _QUARANTINED, _PROBATION, _ESTOPPED = (int(s) for s in HealthState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,40 +185,33 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     """
     n = state.state.shape[-1]
     trusted = inputs.reporting.copy()
-    known = (state.state == HealthState.HEALTHY) | (state.state == HealthState.SUSPECT)
+    known = (state.state == _HEALTHY) | (state.state == _SUSPECT)
     trusted[..., :n] &= known  # neither outcasts vote, nor who has only just come back
-    may = np.repeat(trusted[..., :, None], n, axis=-1)
-    own = np.arange(n)
-    may[..., own, own] = False
-
-    def votes(bit: Accusation) -> Int:
-        counted: Int = (may & ((inputs.accusations & bit) != 0)).sum(axis=-2)
-        return counted
-
-    present = may.sum(axis=-2)
+    votes = count_votes(inputs.accusations, trusted)
+    present = trusted.sum(axis=-1, keepdims=True) - trusted[..., :n]  # nobody judges itself
     needed = np.where(present > 1, config.observers, 1)
-    silent, stuck = votes(Accusation.SILENT), votes(Accusation.STUCK)
-    proofs = {bit: votes(bit) for bit in PROOFS}
-    reboot, heard = votes(Accusation.REBOOT) >= needed, votes(Accusation.HEARD)
-    accusers, opinions = votes(Accusation.MISMATCH), votes(Accusation.SEEN)
+    silent, stuck, proofs = votes[..., _SILENT], votes[..., _STUCK], votes[..., _PROVES]
+    reboot, heard = votes[..., _REBOOT] >= needed, votes[..., _HEARD]
+    accusers, opinions = votes[..., _MISMATCH], votes[..., _SEEN]
     lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
-    abnormal = ((inputs.accusations[..., n:, :] & Accusation.ABNORMAL) != 0).any(axis=-2)
+    abnormal = ((inputs.accusations[..., n:, :] & BITS(Accusation.ABNORMAL)) != 0).any(axis=-2)
     common = _beyond(lying) | _beyond(abnormal)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
-    lying = _limit_soft(state, lying, accusers / np.maximum(opinions, 1))
+    lying = _limit_soft(lying, accusers, opinions)
     vouched = heard >= config.observers
     gone = ((silent >= needed) & ~vouched) | (stuck >= needed)
-    found = {bit: count >= needed for bit, count in proofs.items()}
+    found = proofs >= needed[..., None]
     said = {
         Accusation.SILENT: gone, Accusation.MISMATCH: lying, Accusation.REBOOT: reboot,
-        Accusation.ABNORMAL: abnormal, **found,
+        Accusation.ABNORMAL: abnormal,
+        **{bit: found[..., index] for index, bit in enumerate(PROOFS)},
     }  # fmt: skip
     return _Evidence(
         gone=gone,
         soft=lying | abnormal,
-        hard=np.any(list(found.values()), axis=0),
+        hard=np.asarray(found.any(axis=-1)),
         reboot=reboot,
-        doubt=(silent > 0) | (stuck > 0) | np.any([n > 0 for n in proofs.values()], axis=0),
+        doubt=(silent > 0) | (stuck > 0) | (proofs > 0).any(axis=-1),
         heard=heard > 0,
         vouched=vouched,
         reasons=bits_of(said),
@@ -219,11 +225,14 @@ def _beyond(accused: Bool) -> Bool:
     return np.asarray((accused.sum(axis=-1) > (n - 1) // 2) & (n > 2))
 
 
-def _limit_soft(state: FusionState, lying: Bool, share: Float) -> Bool:
+def _limit_soft(lying: Bool, accusers: Int, opinions: Int) -> Bool:
     """At most floor((n - 1) / 2) robots are held on cross-check evidence; the clearest first."""
     n = lying.shape[-1]
-    order = np.argsort(np.argsort(-np.where(lying, share, -1.0), axis=-1, kind="stable"), axis=-1)
-    return lying & (order < (n - 1) // 2) if n > 2 else lying
+    if n <= 2 or lying.sum(axis=-1).max() <= (n - 1) // 2:
+        return lying
+    share = np.where(lying, accusers / np.maximum(opinions, 1), -1.0)
+    order = np.argsort(np.argsort(-share, axis=-1, kind="stable"), axis=-1)
+    return np.asarray(lying & (order < (n - 1) // 2))
 
 
 def health_step(
@@ -247,11 +256,11 @@ def health_step(
     doubt_since = np.where(doubt, np.minimum(state.doubt_since, now), np.inf)
     after = _transition(config, state, found, now, doubt_at, doubt_since, inputs.estopped)
     changed = after != state.state
-    fallen = changed & ((after == HealthState.LOST) | (after == HealthState.QUARANTINED))
+    fallen = changed & ((after == _LOST) | (after == _QUARANTINED))
     relapses = np.minimum(state.relapses + fallen, 10).astype(np.int16)
     since = np.where(changed, now, state.since)
     reason = np.where(found.reasons != 0, found.reasons, state.reason)
-    reason = np.where(after == HealthState.HEALTHY, 0, reason).astype(BITS)
+    reason = np.where(after == _HEALTHY, 0, reason).astype(BITS, copy=False)
     weight = _weight(config, state, after, since, relapses, now)
     new = FusionState(
         last_now=np.full(state.last_now.shape, now),
@@ -278,28 +287,24 @@ def _transition(
     """The state machine; later rules win over earlier ones."""
     s, calm = state.state, now - doubt_at
     held = now - state.since
-    is_in = {member: s == member for member in HealthState}
+    is_in = [s == member for member in range(len(HealthState))]
     after = s.copy()
-    after[is_in[HealthState.HEALTHY] & found.doubt] = HealthState.SUSPECT
-    after[is_in[HealthState.SUSPECT] & (calm >= config.clear_s)] = HealthState.HEALTHY
+    after[is_in[_HEALTHY] & found.doubt] = _SUSPECT
+    after[is_in[_SUSPECT] & (calm >= config.clear_s)] = _HEALTHY
     trial = _probation_s(config, state.relapses)
-    after[is_in[HealthState.PROBATION] & (held >= trial) & (calm >= config.clear_s)] = (
-        HealthState.HEALTHY
-    )
-    after[is_in[HealthState.QUARANTINED] & (calm >= config.dwell_s) & (held >= config.dwell_s)] = (
-        HealthState.PROBATION
-    )
+    after[is_in[_PROBATION] & (held >= trial) & (calm >= config.clear_s)] = _HEALTHY
+    after[is_in[_QUARANTINED] & (calm >= config.dwell_s) & (held >= config.dwell_s)] = _PROBATION
     # No news is no recovery: only a heartbeat that somebody hears brings a lost robot back.
-    back = is_in[HealthState.LOST] & (calm > 0.0) & found.heard
-    after[back & (held < config.return_s)] = HealthState.SUSPECT
-    after[back & (held >= config.return_s)] = HealthState.PROBATION
-    active = ~is_in[HealthState.QUARANTINED] & ~is_in[HealthState.ESTOPPED]
-    after[active & ~is_in[HealthState.LOST] & found.reboot] = HealthState.PROBATION
-    after[back & found.reboot] = HealthState.PROBATION
+    back = is_in[_LOST] & (calm > 0.0) & found.heard
+    after[back & (held < config.return_s)] = _SUSPECT
+    after[back & (held >= config.return_s)] = _PROBATION
+    active = ~is_in[_QUARANTINED] & ~is_in[_ESTOPPED]
+    after[active & ~is_in[_LOST] & found.reboot] = _PROBATION
+    after[back & found.reboot] = _PROBATION
     alone = (now - doubt_since >= config.alone_s) & ~found.vouched
-    after[active & (found.gone | (is_in[HealthState.SUSPECT] & alone))] = HealthState.LOST
-    after[active & (found.soft | found.hard)] = HealthState.QUARANTINED
-    after[estopped] = HealthState.ESTOPPED
+    after[active & (found.gone | (is_in[_SUSPECT] & alone))] = _LOST
+    after[active & (found.soft | found.hard)] = _QUARANTINED
+    after[estopped] = _ESTOPPED
     return after
 
 
@@ -315,20 +320,16 @@ def _weight(
     """Weights fall fast and rise slowly; outcasts are at 0 at once."""
     ramp = np.clip((now - since) / _probation_s(config, relapses), 0.0, 1.0)
     target = np.ones(after.shape)
-    target = np.where(after == HealthState.SUSPECT, config.suspect_weight, target)
-    target = np.where(after == HealthState.PROBATION, 0.5 * ramp, target)
-    dt = np.nan_to_num(now - state.last_now, nan=0.0)[..., None]
+    target = np.where(after == _SUSPECT, config.suspect_weight, target)
+    target = np.where(after == _PROBATION, 0.5 * ramp, target)
+    dt = np.where(np.isnan(state.last_now), 0.0, now - state.last_now)[..., None]
     falling = target < state.weight
     share = 1.0 - np.exp(-dt / np.where(falling, config.down_s, config.up_s))
     weight = state.weight + share * (target - state.weight)
-    weight = np.where(after == HealthState.PROBATION, np.minimum(weight, target), weight)
-    out = (
-        (after == HealthState.LOST)
-        | (after == HealthState.QUARANTINED)
-        | (after == HealthState.ESTOPPED)
-    )
+    weight = np.where(after == _PROBATION, np.minimum(weight, target), weight)
+    out = (after == _LOST) | (after == _QUARANTINED) | (after == _ESTOPPED)
     weight = np.where(out, 0.0, np.clip(weight, 0.0, 1.0))
-    return np.where((after == HealthState.HEALTHY) & (weight > 0.99), 1.0, weight)
+    return np.where((after == _HEALTHY) & (weight > 0.99), 1.0, weight)
 
 
 def bounded(table: Float, local: Float, own: Bool) -> Float:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from swarmhold.hardware.errors import ConfigError
+
 EVERYBODY = 255  # recipient of a broadcast
 SUPERVISOR = 254  # recipient of what only supervisors are to hear
 WORD = 2**32  # counters have 32 bits on the wire
+MOST_ROBOTS = 64  # of a live team: what the messages' arrays hold; simulations take any number
 
 
 def later(new: int, old: int) -> bool:
@@ -180,3 +183,16 @@ class Task:
     half_width: float
     owners: tuple[int, ...] = ()
     posts: tuple[tuple[float, float, float], ...] = ()
+
+
+def check_team(robots: int) -> None:
+    """Whether messages can carry what is said of a team of that size.
+
+    Raises:
+        ConfigError: it is too large, or empty.
+    """
+    if not 1 <= robots <= MOST_ROBOTS:
+        raise ConfigError(
+            f"{robots} robots; a live team has 1 to {MOST_ROBOTS}, as many as messages carry "
+            "(in simulation there is no such limit)"
+        )

@@ -40,9 +40,9 @@ class Accusation(IntFlag):
 
 def bits_of(found: Mapping[Accusation, Bool]) -> Int:
     """(...) `Accusation` bits of findings (...) by kind."""
-    packed: Int = np.bitwise_or.reduce(
-        [np.where(on, BITS(bit), BITS(0)) for bit, on in found.items()]
-    )
+    packed: Int = np.zeros(next(iter(found.values())).shape, BITS)
+    for bit, on in found.items():
+        packed |= np.multiply(on, BITS(bit), dtype=BITS)
     return packed
 
 

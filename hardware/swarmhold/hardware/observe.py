@@ -20,7 +20,10 @@ def to_body(vector: Float, yaw: Float) -> Float:
     """
     cos, sin = np.cos(yaw), np.sin(yaw)
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    return np.stack([cos * x + sin * y, cos * y - sin * x, np.broadcast_to(z, x.shape)], axis=-1)
+    turned = cos * x + sin * y
+    out = np.empty((*turned.shape, 3), turned.dtype)
+    out[..., 0], out[..., 1], out[..., 2] = turned, cos * y - sin * x, z
+    return out
 
 
 def observe(

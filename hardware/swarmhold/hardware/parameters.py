@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.messages import MOST_ROBOTS
 
 T = TypeVar("T", bound=BaseModel)
-MOST = 64  # robots that messages have room for
 
 
 class RobotOptions(BaseModel):
@@ -36,7 +36,7 @@ class NodeParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    team_size: int = Field(1, ge=1, le=MOST)
+    team_size: int = Field(1, ge=1, le=MOST_ROBOTS)
     """Robots in the roster."""
 
 
@@ -52,7 +52,7 @@ class BundleParameters(NodeParameters):
 class PolicyParameters(BundleParameters, RobotOptions):
     """Of `policy_node`."""
 
-    robot: int = Field(0, ge=0, le=MOST - 1)
+    robot: int = Field(0, ge=0, le=MOST_ROBOTS - 1)
     """Roster index."""
     shadow: str = ""
     """Bundle that looks on and is never obeyed; empty: none."""
@@ -92,7 +92,7 @@ class RogueParameters(NodeParameters):
 class EstopParameters(NodeParameters):
     """Of `estop_node`."""
 
-    team_size: int = Field(0, ge=0, le=MOST)
+    team_size: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Robots in the roster; 0: those that are found."""
 
 
@@ -107,9 +107,9 @@ class WorldParameters(NodeParameters):
     """Of start poses, landmarks and sensing noise."""
     allow_faults: bool = False
     """Whether motors and batteries obey fault commands."""
-    spares: int = Field(0, ge=0, le=MOST)
+    spares: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Bodies beyond those of the roster, that can take a lost robot's place."""
-    awaited: int = Field(0, ge=0, le=MOST)
+    awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Robots whose nodes must be there before any of them senses anything."""
     wait_s: float = Field(0.0, ge=0.0)
     """S after which the others are no longer waited for."""

@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swarmhold.hardware.bundle import HIDDEN, Bundle
 from swarmhold.hardware.entity_budget import Entities, EntityBudget
 from swarmhold.hardware.types import Bool, Float, Observation
+
+MOST_PAIRS = 2**18  # of teammates and obstacles, over all robots, that go through the graph at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class OnnxPolicy:
             past = np.zeros((*lead, self._memory)) if hidden is None else hidden
             feeds[HIDDEN] = np.asarray(past, np.float32).reshape(-1, self._memory)
         started = time.perf_counter()
-        action, attention, *after = self.bundle.session.run(self.bundle.outputs, feeds)
+        action, attention, *after = self._run(feeds)
         spent = time.perf_counter() - started
         finite = all(bool(np.isfinite(output).all()) for output in (action, attention, *after))
         action = np.clip(action, -self._bound, self._bound) if finite else np.zeros_like(action)
@@ -70,6 +73,19 @@ class OnnxPolicy:
             finite,
             after[0].reshape(*lead, -1) if after and finite else None,
         )
+
+    def _run(self, feeds: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Outputs of the graph; large batches in parts, which is faster and bounds the memory."""
+        session, names = self.bundle.session, self.bundle.outputs
+        pairs = feeds["team"].shape[1] * feeds["obstacles"].shape[1]
+        rows, step = len(feeds["self"]), max(MOST_PAIRS // pairs, 1)
+        if rows <= step:
+            return list(session.run(names, feeds))
+        parts = [
+            session.run(names, {name: value[at : at + step] for name, value in feeds.items()})
+            for at in range(0, rows, step)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def entity_budget(self, mode: Entities) -> EntityBudget:
         """The guard for teams larger than any the policy was trained with."""

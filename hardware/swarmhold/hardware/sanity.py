@@ -171,7 +171,7 @@ def sanity_step(
         clock=odd >= config.clock_looks,
         twin=now - twin_at <= config.twin_s,
         beyond=beyond,
-        late=np.nan_to_num(late),
+        late=np.where(np.isnan(late), 0.0, late),
     )
 
 

@@ -91,6 +91,8 @@ def as_bodies(posts: Float, position: Float, yaw: float, radius: float) -> Float
         yaw: rad.
         radius: m, of a body.
     """
+    if not len(posts):
+        return np.zeros((0, 3))
     offset = np.zeros((len(posts), 3))
     offset[:, :2] = posts[:, :2] - position[:2]
     distance = np.maximum(np.linalg.norm(offset, axis=-1), 1e-6)

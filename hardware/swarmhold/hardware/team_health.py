@@ -31,6 +31,8 @@ from swarmhold.hardware.monitor import (
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Int
 
+_HARD = BITS(Accusation.MISMATCH | Accusation.CORRUPT)  # own evidence that nobody can overrule
+
 
 class WeightSource(IntEnum):
     """Where the weights in use come from."""
@@ -100,15 +102,15 @@ def local_step(
         New memory and output.
     """
     monitor, bits = monitor_step(settings.monitor, state.monitor, inputs, now)
-    bits = np.where(own, 0, bits).astype(BITS)
-    accusations = np.where(own[..., :, None], bits[..., None, :], heard).astype(BITS)
+    bits = np.where(own, BITS(0), bits)
+    accusations = np.where(own[..., :, None], bits[..., None, :], heard)
     fusion, verdict = health_step(
         settings.health,
         state.fusion,
         HealthInput(accusations, reporting | own, np.zeros(own.shape, bool)),
         now,
     )
-    hard = (bits & (Accusation.MISMATCH | Accusation.CORRUPT)) != 0
+    hard = (bits & _HARD) != 0
     # A teammate that was never heard, or not for long, has nothing to say.
     deaf = ~(inputs.age <= settings.stale_s) & ~own
     table = bounded(table, verdict.weights, own)

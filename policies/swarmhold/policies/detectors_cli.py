@@ -37,6 +37,8 @@ class DetectorsArgs:
     """Fault-free flight on each channel."""
     episodes: int = 64
     """With one broken robot, of each kind; and teams side by side."""
+    kinds: tuple[str, ...] = FOUND
+    """Of faults that are tried; default: all that the chain is to find."""
     seed: int = 0
     """Of everything."""
     json: bool = False
@@ -48,6 +50,9 @@ def main(argv: list[str]) -> int:
     args = parse(DetectorsArgs, argv, "swarmhold bench detectors")
     if args.robots < LEAST_TEAM or args.episodes < 1 or args.robot_hours <= 0:
         raise ConfigError(f"give at least {LEAST_TEAM} robots, 1 episode, and robot hours above 0")
+    unknown = [kind for kind in args.kinds if kind not in FOUND]
+    if unknown:
+        raise ConfigError(f"--kinds {unknown[0]}: choose some of {', '.join(FOUND)}")
     bundle = open_bundle(args.bundle)
     policy, manifest = OnnxPolicy(bundle), bundle.manifest
 
@@ -63,7 +68,7 @@ def main(argv: list[str]) -> int:
         note(f"nothing broken, channel {channel}: {args.robot_hours:g} robot hours")
         quiet.append(alarms(make_env, policy_of, bundle.health, channel, args.robot_hours))
     broken, env = [], make_env(Disturbances())
-    for kind in FOUND:
+    for kind in args.kinds:
         note(f"{kind}: {args.episodes} episodes")
         broken.append(found(env, policy_of, bundle.health, kind, args.seed))
     env.close()

@@ -20,6 +20,7 @@ setup(
     entry_points={
         "console_scripts": [
             "policy_node = swarmhold_nodes.policy_node:main",
+            "policy_group = swarmhold_nodes.policy_group:main",
             "supervisor_node = swarmhold_nodes.supervisor_node:main",
             "world_node = swarmhold_nodes.world_node:main",
             "fault_node = swarmhold_nodes.fault_node:main",

@@ -1,9 +1,9 @@
 """Bodies in blocks: the state of the batched twin, and the loops that advance it.
 
 State is one array (blocks, ROWS, lanes): a row holds one quantity of `lanes` bodies side by side,
-so that a block stays in the first-level cache and the loop over its lanes vectorises. A team never
-straddles two blocks. Without numba there is one block as wide as all bodies, and numpy runs the
-same laws over its rows.
+so that a block stays in the first-level cache and the loop over its lanes vectorises. Teams share a
+block and none straddles two; one larger than a block has some to itself. Without numba there is one
+block as wide as all bodies, and numpy runs the same laws over its rows.
 """
 
 from __future__ import annotations
@@ -65,25 +65,25 @@ class Blocks:
         Args:
             model: robot class.
             n_envs: E.
-            n_robots: N, at most 64.
+            n_robots: N.
             dtype: np.float32 or np.float64.
             rotors: a quadrotor obeys rotor thrusts instead of velocities.
             compiled: use numba; None: where it is installed.
 
         Raises:
-            ConfigError: more robots than a block holds, or numba is asked for and missing.
+            ConfigError: numba is asked for and missing.
         """
-        if n_robots > LANES:
-            raise ConfigError(f"{n_robots} robots in a team; at most {LANES} are possible")
         if compiled and numba is None:
             raise ConfigError("numba is missing; install it: pip install 'swarmhold[sim]'")
         self.model, self.n_envs, self.n_robots = model, n_envs, n_robots
         self.dtype, self.rotors = np.dtype(dtype), rotors
         self.compiled = numba is not None if compiled is None else compiled
-        self.teams = LANES // n_robots if self.compiled else n_envs  # per block
-        self.count = -(-n_envs // self.teams)
         lanes = LANES if self.compiled else n_envs * n_robots
+        self.teams = max(lanes // n_robots, 1)  # per block
+        self.parts = -(-n_robots // lanes)  # blocks of a team
+        self.count = -(-n_envs // self.teams) * self.parts
         self.data = np.zeros((self.count, ROWS, lanes), self.dtype)
+        self._spans = self._cut()
         self.varied = False  # whether masses or inertias were ever set
         scalar = self.dtype.type
         constants = drive_constants if isinstance(model, DriveModel) else quad_constants
@@ -98,10 +98,11 @@ class Blocks:
 
     def get(self, row: int, size: int = 1) -> Float:
         """(E, N, size) float64 copy of a quantity; (E, N) for size 1."""
-        held = self.teams * self.n_robots
-        part = self.data[:, row : row + size, :held].transpose(0, 2, 1)
-        part = part.reshape(-1, self.n_robots, size)[: self.n_envs]
-        return part.astype(np.float64) if size > 1 else part[..., 0].astype(np.float64)
+        out = np.empty((self.count // self.parts, self.teams * self.n_robots, size))
+        for part, lanes in self._spans:
+            out[:, lanes] = part[:, row : row + size].transpose(0, 2, 1)
+        out = out.reshape(-1, self.n_robots, size)[: self.n_envs]
+        return out if size > 1 else out[..., 0]
 
     def put(self, row: int, value: Float) -> None:
         """Set a quantity from (E, N, size), or (E, N) for one row."""
@@ -110,14 +111,36 @@ class Blocks:
             value = value[..., None]
         size, held = value.shape[-1], self.teams * self.n_robots
         self.varied |= row <= Row.INERTIA and row + size > Row.MASS
-        full = self.count * self.teams
+        full = self.count // self.parts * self.teams
         if full != self.n_envs:
             padded = np.zeros((full, self.n_robots, size), self.dtype)
             padded[: self.n_envs] = value
             padded[self.n_envs :] = value[-1:]
             value = padded
-        value = value.reshape(self.count, held, size).transpose(0, 2, 1)
-        self.data[:, row : row + size, :held] = value
+        value = value.reshape(-1, held, size)
+        for part, lanes in self._spans:
+            part[:, row : row + size] = value[:, lanes].transpose(0, 2, 1)
+
+    def _cut(self) -> list[tuple[Float, slice]]:
+        """Blocks with the same part of their teams, as far as used, and which lanes that is."""
+        held, width = self.teams * self.n_robots, self.data.shape[-1]
+        bounds = [(at, min(at + width, held)) for at in range(0, held, width)]
+        return [
+            (self.data[part :: self.parts, :, : end - start], slice(start, end))
+            for part, (start, end) in enumerate(bounds)
+        ]
+
+    def narrow(self) -> None:
+        """Of backends that look into blocks themselves: a team has to fit into one.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        if self.parts > 1:
+            raise ConfigError(
+                f"{self.n_robots} robots in a team; this backend moves at most {LANES}, and "
+                "batched or numpy any number"
+            )
 
     def take(self, envs: Int) -> Float:
         """(T, N, ROWS) copy of everything of some teams (T)."""
@@ -131,7 +154,8 @@ class Blocks:
 
     def _places(self, envs: Int) -> tuple[Int, Int]:
         lane = (envs % self.teams)[:, None] * self.n_robots + np.arange(self.n_robots)
-        return np.broadcast_to((envs // self.teams)[:, None], lane.shape), lane
+        first, width = (envs // self.teams)[:, None] * self.parts, self.data.shape[-1]
+        return first + lane // width, lane % width
 
     def advance(self, steps: int) -> None:
         """Advance by physics steps, the command held."""

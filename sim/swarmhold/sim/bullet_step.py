@@ -23,6 +23,7 @@ class BulletStepper:
 
     def __init__(self, server: BulletServer, blocks: Blocks, open_loop: bool) -> None:
         """Args: server with gravity if `open_loop`, blocks, and whether forces are known ahead."""
+        blocks.narrow()
         self.server, self.blocks, self._open_loop = server, blocks, open_loop
         self._shape = (blocks.n_envs, blocks.n_robots)
         self._factors = np.ones((*self._shape, 2))

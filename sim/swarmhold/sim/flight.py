@@ -111,6 +111,7 @@ class FlightSim:
         compiled = False if backend == "numpy" else None
         dtype = np.float64 if backend.startswith("pybullet") else dtype
         self.blocks = Blocks(model, n_envs, n_drones, dtype, True, compiled)
+        self.blocks.narrow()
         self.blocks.data[:, Row.DRAG] = 1.0 if drag else 0.0
         self.model, self.limit = model, round(self.task.episode_s * CONTROL_HZ)
         shape, real = (n_envs, n_drones), self.blocks.dtype

@@ -182,9 +182,9 @@ class World:
                     yaw=float(yaw[body]),
                     yaw_rate=float(bodies.spin[0, body, 2]),
                     battery=1.0,
-                    sighted=tuple(int(other) for other in sighted),
-                    sightings=tuple(_triple(sight[other]) for other in sighted),
-                    bodies=tuple(_triple(p) for p in around[body, near[body]]),
+                    sighted=tuple(sighted.tolist()),
+                    sightings=tuple(map(tuple, sight[sighted].tolist())),
+                    bodies=tuple(map(tuple, around[body, near[body]].tolist())),
                 )
             )
         return out

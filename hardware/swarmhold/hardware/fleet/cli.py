@@ -13,8 +13,9 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.budget import cores_of
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import load_fleet
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
 from swarmhold.hardware.fleet.spares import LEAST_LOST_S, Spares
 from swarmhold.hardware.fleet.stop import stoppable
@@ -27,7 +28,7 @@ AFTER_S = 2.0  # other hosts end after that of the recorder, so that nobody is m
 
 @dataclass(frozen=True)
 class FlyArgs:
-    """Fly a bundle on N simulated robots, one OS process each, over ROS 2."""
+    """Fly a bundle on N simulated robots over ROS 2, one OS process each or some in one."""
 
     bundle: Path | None = None
     """Bundle folder, zip archive, slot, or the name of a bundle that ships."""
@@ -70,6 +71,8 @@ class FlyArgs:
     """Start the supervisor; without, robots rely on local evidence."""
     standbys: int = 0
     """Warm supervisors that take over when the one before them falls silent."""
+    processes: int | None = None
+    """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
     """Print where everything lies as JSON."""
 
@@ -95,7 +98,14 @@ def main(argv: list[str]) -> int:
             "that is back sooner keeps its place"
         )
     config = fleet_config(args, folder, asked)
-    config = replace(config, absent=tuple(joins), around_s=args.record_around, spares=args.spares)
+    config = replace(
+        config,
+        absent=tuple(joins),
+        around_s=args.record_around,
+        spares=args.spares,
+        processes=args.processes,
+        alone=tuple({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}),
+    )
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.messages import MOST_ROBOTS
 from swarmhold.hardware.parameters import RobotOptions
 from swarmhold.hardware.security.access import Access, team_access
 from swarmhold.hardware.shipped import shipped
 
 HERE = "localhost"
-MOST = 50  # robots
 
 
 class Options(RobotOptions):
@@ -74,7 +74,7 @@ class FleetFile(BaseModel):
     """Hosts of the supervisors; the first speaks, the others stand by."""
     world: str | None = None
     """Host of the simulated world and the recorder; None: of the first supervisor or robot."""
-    robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST)
+    robots: tuple[Robot, ...] = Field(min_length=1, max_length=MOST_ROBOTS)
     """In roster order."""
 
     @property

@@ -8,22 +8,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.compose import groups, write_parameters
+from swarmhold.hardware.fleet.config import FleetConfig, Live
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
-from swarmhold.hardware.fleet.file import Options
-from swarmhold.hardware.fleet.hosts import Part
-from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, node_command
+from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
+from swarmhold.hardware.messages import check_team
 from swarmhold.hardware.shadow import check_shadow
 from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
@@ -32,84 +31,6 @@ START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FleetConfig:
-    """What to start.
-
-    Attributes:
-        bundle: bundle folder or archive.
-        keys: public keys, one of which must have signed it; none: it need not be signed.
-        robots: team size.
-        folder: run folder; logs, events and the recording go there.
-        seed: of the world.
-        domain: ROS domain; None: a free one.
-        reweight: False makes all weights 1.
-        entities: whom robots attend to in teams larger than any of training; see `EntityBudget`.
-        supervisor: whether to start the supervisor.
-        standbys: warm supervisors that take over when the one before them falls silent.
-        record: whether to record.
-        around_s: record only around events, from so many s before each; 0: the whole flight.
-        allow_faults: whether nodes obey fault commands.
-        absent: robots that are not started; they may join later.
-        shadow: bundle that looks on in every robot, and is never obeyed.
-        spares: bodies in the world beyond the roster, which can take a lost robot's place.
-        each: what every robot has of its own, in roster order; none: what is said above.
-        host: what this host runs of it; None: everything.
-        wait_s: s that hosts wait for each other.
-        security: SROS 2 keystore, without which no process joins; None: everybody may.
-    """
-
-    bundle: Path
-    robots: int
-    folder: Path
-    seed: int = 0
-    keys: tuple[Path, ...] = ()
-    domain: int | None = None
-    reweight: bool = True
-    entities: Entities = "none"
-    supervisor: bool = True
-    standbys: int = 0
-    record: bool = True
-    around_s: int = 0
-    allow_faults: bool = False
-    absent: tuple[int, ...] = ()
-    shadow: Path | None = None
-    spares: int = 0
-    each: tuple[Options, ...] = ()
-    host: Part | None = None
-    wait_s: float = 0.0
-    security: Path | None = None
-
-    @property
-    def part(self) -> Part:
-        """What is started here."""
-        ranks = range(1 + self.standbys) if self.supervisor else ()
-        return self.host or Part(tuple(range(self.robots)), tuple(ranks))
-
-    def options_of(self, robot: int) -> Options:
-        """What a robot has."""
-        if self.each:
-            return self.each[robot]
-        return Options(
-            reweight=self.reweight, entities=self.entities, allow_faults=self.allow_faults
-        )
-
-
-@dataclass(slots=True)
-class Live:
-    """Last status lines, for display.
-
-    Attributes:
-        table: last line of the supervisor.
-        world: last line of the world.
-        warnings: lines worth showing.
-    """
-
-    table: dict[str, Any] = field(default_factory=dict)
-    world: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 class Fleet:
@@ -124,9 +45,7 @@ class Fleet:
             MissingExtraError: ROS or the simulator are not installed.
             NotReadyError: the ROS domain is in use.
         """
-        most = LARGEST - 3 - config.standbys
-        if not 1 <= config.robots <= most:
-            raise ConfigError(f"{config.robots} robots; this host runs 1 to {most}")
+        check_team(config.robots)
         need("rclpy", "ros")
         need("swarmhold_msgs", None)
         self.part = config.part
@@ -138,6 +57,14 @@ class Fleet:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         security = security_of(config)
         self.config = config
+        alone = self.part.robots if config.apart else (*config.alone, *config.absent)
+        self.groups = groups(self.part.robots, config.processes, os.cpu_count() or 1, alone)
+        most = LARGEST - 3 - config.standbys
+        if len(self.groups) > most:
+            raise ConfigError(
+                f"{len(self.groups)} processes for {config.robots} robots; this host runs at most "
+                f"{most}, so let some share one with --processes"
+            )
         keys = load_public(config.keys)
         self.bundle = open_bundle(config.bundle, keys)
         if config.shadow is not None:
@@ -178,8 +105,11 @@ class Fleet:
             self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
-        for robot in self.part.present(config.absent):
-            self._spawn_robot(robot)
+        for number, group in enumerate(self.groups):
+            if len(group) > 1:
+                self._spawn_group(f"group_{number}", group)
+            elif group[0] not in config.absent:
+                self._spawn_robot(group[0])
         if self.part.world:
             self._spawn(
                 "world",
@@ -219,6 +149,7 @@ class Fleet:
             "host": self.part.host,
             "spares": config.spares,
             "shadow": None if config.shadow is None else str(config.shadow),
+            "groups": self.groups,
         }
 
     def _spawn(
@@ -228,6 +159,9 @@ class Fleet:
         safe = self.config.security is not None
         enclave = enclave_of(node, name, namespace) if safe else None
         command = node_command(node, parameters, name, namespace, enclave)
+        return self._start_child(name, command)
+
+    def _start_child(self, name: str, command: list[str]) -> Child:
         log = self.config.folder / "logs" / f"{name}.log"
         child = Child(name, command, self._env, log, self._on_line)
         self.children[name] = child
@@ -235,16 +169,22 @@ class Fleet:
         return child
 
     def _spawn_robot(self, robot: int, name: str | None = None) -> Child:
+        namespace = f"/robot_{robot}"
+        return self._spawn("policy", self._parameters(robot), name or f"robot_{robot}", namespace)
+
+    def _spawn_group(self, name: str, robots: Sequence[int]) -> Child:
+        """Several robots in one process, which finds their parameters in a file."""
+        file = (self.config.folder / f"{name}.yaml").resolve()
+        write_parameters(file, {robot: self._parameters(robot) for robot in robots})
+        return self._start_child(name, group_command(robots, file))
+
+    def _parameters(self, robot: int) -> dict[str, Any]:
+        """Of a robot's policy node."""
         own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
-        parameters = {
-            **self.what_to_fly(),
-            "robot": robot,
-            "team_size": self.config.robots,
-            **own,
-        }
-        if self.config.shadow is not None:
-            parameters["shadow"] = str(located(self.config.shadow).resolve())
-        return self._spawn("policy", parameters, name or f"robot_{robot}", f"/robot_{robot}")
+        shadow = self.config.shadow
+        looks_on = {} if shadow is None else {"shadow": str(located(shadow).resolve())}
+        team = {"robot": robot, "team_size": self.config.robots}
+        return {**self.what_to_fly(), **team, **own, **looks_on}
 
     def what_to_fly(self) -> dict[str, str]:
         """Parameters of every node that opens the bundle."""
@@ -354,6 +294,16 @@ class Fleet:
         return self._signal(robot, signal.SIGCONT, "thaw")
 
     def _signal(self, robot: int, number: signal.Signals, kind: str) -> float:
+        """Send it to the robot's process.
+
+        Raises:
+            ConfigError: other robots live in it, and would go along.
+        """
+        if (robot,) not in self.groups:
+            raise ConfigError(
+                f"robot {robot} shares its process with others, so it cannot {kind} alone; name it "
+                f"in FleetConfig.alone, or fly with --processes {self.config.robots}"
+            )
         sent = self.children[f"robot_{robot}"].signal(number)
         self.log("fault", t=sent, kind=kind, robot=robot)
         return sent

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ def node_command(
         text = str(value).lower() if isinstance(value, bool) else str(value)
         command += ["-p", f"{key}:={text}"]
     return command
+
+
+def group_command(robots: Sequence[int], parameters: Path) -> list[str]:
+    """Program and arguments of a process with a policy node for each of some robots.
+
+    Args:
+        robots: roster indices.
+        parameters: ROS parameter file with those of all nodes.
+    """
+    command = [sys.executable, "-m", "swarmhold_nodes.policy_group", "--robots"]
+    return [*command, *map(str, robots), "--ros-args", "--params-file", str(parameters)]
 
 
 class Child:

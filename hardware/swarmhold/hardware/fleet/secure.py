@@ -8,7 +8,7 @@ from swarmhold.hardware.security.access import Access, team_access
 from swarmhold.hardware.security.middleware import secured
 
 if TYPE_CHECKING:
-    from swarmhold.hardware.fleet.fleet import FleetConfig
+    from swarmhold.hardware.fleet.config import FleetConfig
 
 NODES = {"fault_node": "faults"}  # whose node is not named like its process
 

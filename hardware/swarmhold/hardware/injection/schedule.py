@@ -50,6 +50,8 @@ class Schedule:
 
     def acting(self, now: float) -> dict[str, Acting]:
         """What acts at `now`; of two faults of one kind the later one."""
+        if not self._ordered:  # as in every flight but a test, for every message
+            return {}
         self._ordered = [row for row in self._ordered if now - row[1] < row[0].end_s]
         return {
             fault.kind: Acting(fault, now - at - fault.start_s, draws)

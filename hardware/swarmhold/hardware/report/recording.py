@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
-from swarmhold.hardware.parameters import MOST
+from swarmhold.hardware.messages import MOST_ROBOTS
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
     info = next((line for line in lines if line["event"] == "flight"), None)
     if info is None:
         raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
-    if not isinstance(info.get("robots"), int) or not 1 <= info["robots"] <= MOST:
+    if not isinstance(info.get("robots"), int) or not 1 <= info["robots"] <= MOST_ROBOTS:
         raise ConfigError(f"{folder}/events.jsonl does not say how many robots flew")
     return info
 

@@ -1,4 +1,6 @@
-"""One robot: senses, listens, decides, commands, and says so. One OS process per robot.
+"""One robot: senses, listens, decides, commands, and says so.
+
+One OS process per robot, or several together: `policy_group`.
 
 Started on its own it configures and activates itself; with `--ros-args -p autostart:=false` it
 waits for a lifecycle manager.
@@ -9,9 +11,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
@@ -19,29 +19,27 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import (
     FaultCommand,
-    HealthTable,
     PolicyStatus,
-    RobotState,
     SensorFrame,
     Task,
 )
+from swarmhold_msgs.msg import RobotState as RobotStateMessage
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.controller import ControllerConfig, RobotController
+from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.estop import stopped_state
 from swarmhold.hardware.injection.injector import Injector
-from swarmhold.hardware.messages import Command, Mode
+from swarmhold.hardware.messages import Command, HealthTable, Mode, RobotState
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
-from swarmhold.hardware.messages import RobotState as StateMessage
+from swarmhold.hardware.messages import SensorFrame as Frame
 from swarmhold.hardware.parameters import PolicyParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
 from swarmhold.hardware.shadow import Shadow, check_shadow
-from swarmhold.hardware.signing import PublicKey, pinned
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
+from swarmhold_nodes.company import Company
 from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.reception import Reception
@@ -64,14 +62,27 @@ SHADOW_S = 1.0  # between two lines about a shadow
 class PolicyNode(LifecycleNode):
     """Thin shell around `RobotController`."""
 
-    def __init__(self, context: Context) -> None:
-        """Declare parameters; everything else waits for configuration."""
+    def __init__(
+        self, context: Context, namespace: str | None = None, company: Company | None = None
+    ) -> None:
+        """Declare parameters; everything else waits for configuration.
+
+        Args:
+            context: of the process.
+            namespace: of the robot; None: as the process was told.
+            company: what it shares with other robots of the process; None: it is alone.
+        """
         super().__init__(
-            "policy", context=context, enable_rosout=False, start_parameter_services=False
+            "policy",
+            namespace=namespace,
+            context=context,
+            enable_rosout=False,
+            start_parameter_services=False,
         )
         self._told = declare(self, PolicyParameters)
         self._robot, self._n = self._told.robot, self._told.team_size
         self._reception = Reception(self)
+        self._company = company or Company()
         self._controller: RobotController | None = None
         self._injector: Injector | None = None
         self._policy: OnnxPolicy | None = None
@@ -80,8 +91,8 @@ class PolicyNode(LifecycleNode):
         self._frame_at = float("inf")  # nothing is missed before the first frame
         self._safety: SafetyConfig | None = None
         self._stage, self._stopped = Mode.ACTIVE, False
-        self._said: StateMessage | None = None
-        self._quorum, self._first_at = False, 0.0
+        self._said: RobotState | None = None
+        self._quorum, self._first_at, self._acts = False, 0.0, False
         self._heard_at = self._joined_at = time.monotonic()
         self._boot_id = random.SystemRandom().randrange(1, 2**32)
         self._status: PolicyReport | None = None
@@ -97,9 +108,8 @@ class PolicyNode(LifecycleNode):
         """Open the bundle and make all endpoints."""
         self._problem = ""
         try:
-            keys = pinned(self._told.keys)
-            self._policy = OnnxPolicy(open_bundle(self._told.bundle, keys))
-            self._shadow = self._shadow_of(self._policy, keys)
+            self._policy = self._company.opened(self._told.bundle, self._told.keys)
+            self._shadow = self._shadow_of(self._policy)
             self._entities = self._policy.entity_budget(self._told.entities).mode
         except SwarmholdError as error:
             self._problem = str(error)
@@ -108,21 +118,17 @@ class PolicyNode(LifecycleNode):
         warning = self._policy.team_size_warning(self._n)
         if warning and self._robot == 0:
             say("warning", text=warning)
-        self._state_pub = self.create_publisher(RobotState, "state", STATE_QOS)
+        self._state_pub = self.create_publisher(RobotStateMessage, "state", STATE_QOS)
         self._status_pub = self.create_publisher(PolicyStatus, "status", STREAM_QOS)
         self._command_pub = self.create_publisher(TwistStamped, "cmd_vel", STREAM_QOS)
         hear = self._reception.hear
         hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
-        hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         hear(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         if self._told.allow_faults:
             hear(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
-        hear(RobotState, "state", self._on_own_state, STATE_QOS)
-        for other in range(self._n):
-            if other != self._robot:
-                topic = f"/robot_{other}/state"
-                hear(RobotState, topic, partial(self._on_state, other), STATE_QOS)
+        self._ears = self._company.ears(self, self._n)
+        self._ears.join(self)
         self.create_timer(WATCH_S, self._watch)
         if self._shadow is not None:
             self.create_timer(SHADOW_S, self._say_shadow)
@@ -130,13 +136,13 @@ class PolicyNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, f"robot_{self._robot}", period, self._facts)
         return TransitionCallbackReturn.SUCCESS
 
-    def _shadow_of(self, policy: OnnxPolicy, keys: Sequence[PublicKey]) -> Shadow | None:
+    def _shadow_of(self, policy: OnnxPolicy) -> Shadow | None:
         """Whoever is to look on; raises `BundleError` if it must not, or cannot."""
         if not self._told.shadow:
             return None
-        bundle = open_bundle(self._told.shadow, keys)
-        check_shadow(policy.bundle, bundle, self._told.shadow)
-        return Shadow(OnnxPolicy(bundle))
+        other = self._company.opened(self._told.shadow, self._told.keys)
+        check_shadow(policy.bundle, other.bundle, self._told.shadow)
+        return Shadow(other)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to act on sensor frames."""
@@ -173,10 +179,11 @@ class PolicyNode(LifecycleNode):
         self._safety = safety_config(spec, task.half_width)
         self._injector = Injector(spec, self._robot, self._n, task.half_width)
 
-    def _on_state(self, sender: int, msg: RobotState) -> None:
-        now = time.monotonic()
-        state = wire.read_state(msg, sender)
-        if self._controller is not None and self._hears(sender, now):
+    def on_state(self, sender: int, state: RobotState, now: float) -> None:
+        """A state came in on the topic of the robot `sender` at `now` (s, monotonic)."""
+        if sender == self._robot:
+            self._on_own_state(state, now)
+        elif self._controller is not None and self._hears(sender, now):
             if now - self._heard_at > APART_S:
                 self._joined_at = now
             self._heard_at = now
@@ -185,25 +192,24 @@ class PolicyNode(LifecycleNode):
     def _hears(self, sender: int | None, now: float) -> bool:
         return self._injector is None or self._injector.hears(sender, now)
 
-    def _on_own_state(self, msg: RobotState) -> None:
+    def _on_own_state(self, state: RobotState, now: float) -> None:
         """Somebody else speaks as this robot: whoever came second leaves, or has been away.
 
         A spare may have been given the place of one that was lost, and that now comes back. The
         graph's names would not do: a killed node's name lingers, its messages do not.
         """
-        now = time.monotonic()
         apart = self._n > 1 and now - self._heard_at > APART_S
         came = now - self._joined_at <= TWIN_S or apart
-        if msg.boot_id != self._boot_id and came:
+        if state.boot_id != self._boot_id and came:
             raise NotReadyError(
                 f"a node for robot {self._robot} runs already on this ROS domain; "
                 "stop it or choose another domain"
             )
 
-    def _on_table(self, msg: HealthTable) -> None:
-        now = time.monotonic()
+    def on_table(self, table: HealthTable, now: float) -> None:
+        """A health table came in at `now` (s, monotonic)."""
         if self._controller is not None and self._hears(None, now):
-            self._controller.on_table(wire.read_table(msg), now)
+            self._controller.on_table(table, now)
 
     def _on_estop(self, msg: Bool) -> None:
         """Stop for good: at once, and whether or not there is anything to control yet."""
@@ -225,7 +231,6 @@ class PolicyNode(LifecycleNode):
             say("warning", text=str(error))
 
     def _on_sense(self, msg: SensorFrame) -> None:
-        """Act on arrival; the state message leaves from this very callback."""
         if not self._active or self._controller is None or self._injector is None:
             return
         now = time.monotonic()
@@ -233,10 +238,27 @@ class PolicyNode(LifecycleNode):
             self._joined_at = now
         self._frame_at = now
         frame = wire.read_frame(msg)
-        acts = self._has_quorum(now)
-        tick = self._controller.tick(self._injector.sense(frame, now), now)
+        self._acts = self._has_quorum(now)
+        self._company.sensed(self, frame)
+
+    @property
+    def controller(self) -> RobotController:
+        """Of a robot that acts."""
+        assert self._controller is not None
+        return self._controller
+
+    def senses(self, frame: Frame, now: float) -> Frame:
+        """What of a frame the robot believes to sense at `now` (s, monotonic)."""
+        assert self._injector is not None
+        return self._injector.sense(frame, now)
+
+    def act(self, frame: Frame, tick: Tick, now: float) -> None:
+        """Send what was decided on a frame; the state message leaves from here."""
+        assert self._controller is not None and self._injector is not None
+        if not self._active:
+            return
         tick, states = self._injector.apply(tick, frame, now)
-        if acts:
+        if self._acts:
             bent = self._injector.acts(now)
             command = self._controller.guarded(frame, tick.command) if bent else tick.command
             self._send(command, time.time())
@@ -260,17 +282,22 @@ class PolicyNode(LifecycleNode):
         """For `/diagnostics`."""
         status = self._status
         if status is None:
-            return {"stage": self._stage.name, "dropped": self._reception.dropped}
+            return {
+                "stage": self._stage.name,
+                "dropped": dropped,
+            }
         looks_on = {} if self._shadow is None else asdict(self._shadow.found)
         return {
             **{f"shadow_{name}": value for name, value in looks_on.items()},
             "stage": self._stage.name,
-            "dropped": self._reception.dropped,
+            "dropped": dropped,
             "mode": Mode(status.mode).name,
             "missed": status.missed,
             "limited": status.limited,
             "weights_from": WeightSource(status.source).name,
             "teammates_in": sum(weight > 0.0 for weight in status.weights) - 1,
+            "states_heard": self._ears.delivery.heard,
+            "states_missed": self._ears.delivery.missed,
         }
 
     def _has_quorum(self, now: float) -> bool:

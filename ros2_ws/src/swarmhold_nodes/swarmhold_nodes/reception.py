@@ -23,9 +23,14 @@ class Reception:
         self.dropped = 0
 
     def hear(
-        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        raw: bool = False,
     ) -> Subscription:
-        """Subscribe; of every topic the first message that is dropped is said."""
+        """Subscribe, or to the bytes alone; of every topic the first that is dropped is said."""
 
         def take(msg: Any) -> None:
             try:
@@ -36,4 +41,4 @@ class Reception:
                     self._said.add(topic)
                     say("warning", text=f"{topic}: a message that makes no sense: {error}; dropped")
 
-        return self._node.create_subscription(kind, topic, take, qos)
+        return self._node.create_subscription(kind, topic, take, qos, raw=raw)

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
@@ -33,6 +33,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from swarmhold.hardware.errors import NotReadyError, SwarmholdError
 
+SPIN_S = 0.1  # longest wait for events
 SHUTDOWN_S = 3.0  # then the process ends whatever the middleware does
 
 # State is the heartbeat: liveliness is asserted by publishing, never by a middleware thread.
@@ -98,11 +99,11 @@ def refuse_duplicate(node: Node, settle_s: float = 0.0) -> None:
         )
 
 
-def run(build: Callable[[Context], Node], argv: list[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM.
+def run(build: Callable[[Context], Node | Sequence[Node]], argv: list[str] | None = None) -> int:
+    """Run a node, or several in one process, until SIGINT or SIGTERM.
 
     Args:
-        build: makes the node in the given context.
+        build: makes the node or nodes in the given context.
         argv: ROS arguments; None: of the process.
 
     Returns:
@@ -112,40 +113,47 @@ def run(build: Callable[[Context], Node], argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     context = Context()
-    node: Node | None = None
+    nodes: Sequence[Node] = ()
     executor: EventsExecutor | None = None
     code = 0
     try:
         refuse_mixed_environment()
         rclpy.init(args=argv, context=context, signal_handler_options=SignalHandlerOptions.NO)
-        node = build(context)
+        built = build(context)
+        nodes = [built] if isinstance(built, Node) else built
         executor = EventsExecutor(context=context)
-        executor.add_node(node)
+        for node in nodes:
+            executor.add_node(node)
         gc.collect()
         gc.freeze()
+        beats = [node.beat for node in nodes if hasattr(node, "beat")]
+        wait: float | None = None
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.1)
+            executor.spin_once(timeout_sec=SPIN_S if wait is None else wait)
+            for beat in beats:
+                wait = beat()
     except SwarmholdError as error:
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
         say("failed", reason=str(error))
         code = 2
     finally:
-        _shut_down(context, node, executor, code)
+        _shut_down(context, nodes, executor, code)
     return code
 
 
 def _shut_down(
-    context: Context, node: Node | None, executor: EventsExecutor | None, code: int
+    context: Context, nodes: Sequence[Node], executor: EventsExecutor | None, code: int
 ) -> None:
     """Tear down; a watchdog ends the process if the middleware hangs while peers vanish."""
     watchdog = threading.Timer(SHUTDOWN_S, lambda: os._exit(code))
     watchdog.daemon = True
     watchdog.start()
-    if node is not None and hasattr(node, "close"):
-        node.close()
+    for node in nodes:
+        if hasattr(node, "close"):
+            node.close()
     if executor is not None:
         executor.shutdown(timeout_sec=1.0)
-    if node is not None:
+    for node in nodes:
         node.destroy_node()
     context.try_shutdown()
     watchdog.cancel()

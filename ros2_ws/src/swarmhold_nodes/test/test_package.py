@@ -4,7 +4,10 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ("policy_node", "supervisor_node", "world_node", "fault_node", "estop_node", "recorder")
+NODES = (
+    *("policy_node", "policy_group", "supervisor_node", "world_node"),
+    *("fault_node", "estop_node", "recorder"),
+)
 
 
 def test_every_node_has_a_main():

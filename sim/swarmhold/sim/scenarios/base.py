@@ -182,9 +182,17 @@ def spaced(
     keep = np.concatenate([posts[:, 2] + 0.5 * gap, np.full(count, gap)])
     for index in range(count):
         taken = np.concatenate([posts[:, :2], points[:index]])
-        for _ in range(tries):
-            points[index] = rng.uniform(-half, half, 2)
-            if np.all(np.linalg.norm(taken - points[index], axis=-1) >= keep[: len(taken)]):
+        for batch in (1, tries - 1):  # most fit at once; where hardly any does, many at a time
+            state = rng.bit_generator.state
+            drawn = rng.uniform(-half, half, (batch, 2))
+            apart = np.linalg.norm(taken - drawn[:, None], axis=-1) >= keep[: len(taken)]
+            fits = np.flatnonzero(apart.all(axis=-1))
+            last = int(fits[0]) if len(fits) else batch - 1
+            points[index] = drawn[last]
+            if last + 1 < batch:  # go on as if nothing had been drawn beyond it
+                rng.bit_generator.state = state
+                rng.uniform(-half, half, (last + 1, 2))
+            if len(fits):
                 break
     return points
 
