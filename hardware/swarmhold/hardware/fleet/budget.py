@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swarmhold.hardware.fleet.compose import default_processes
 from swarmhold.hardware.fleet.file import FleetFile
 
 LOOP_HZ = 20.0  # of every node
 # IP 20, UDP 8, RTPS header 20, time stamp 12, data submessage 24 (DDSI-RTPS 2.2).
 OVERHEAD = 84
 ROOM = 0.7  # share of the air and of the cores that may be planned with
-# Cores of a node in a team of N on an AMD EPYC of 2024, at 20 Hz: measured with 4 and 10 robots.
-POLICY_CORES = (0.055, 0.007)
-SUPERVISOR_CORES = (0.06, 0.009)
+# Cores of a node in a team of N on a busy AMD EPYC of 2024, at 20 Hz: `swarmhold bench many`. A
+# policy node that shares its process costs the same in teams of 8 to 32.
+POLICY_CORES = (0.075, 0.008)
+SHARED_CORES = 0.05
+SUPERVISOR_CORES = (0.1, 0.006)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,10 @@ def budget_of(fleet: FleetFile) -> Budget:
         ]
     cores = {
         host: (
-            cores_of(n, robots.count(host), fleet.supervisors.count(host)),
+            cores_of(
+                *(n, robots.count(host), fleet.supervisors.count(host)),
+                default_processes(robots.count(host), int(fleet.hosts[host].cores)),
+            ),
             ROOM * fleet.hosts[host].cores,
         )
         for host in fleet.hosts
@@ -101,9 +107,10 @@ def budget_of(fleet: FleetFile) -> Budget:
     return Budget(tuple(flows), air, ROOM * fleet.radio_bytes_per_s, cores)
 
 
-def cores_of(n: int, robots: int, supervisors: int) -> float:
-    """What so many policy nodes and supervisors of a team of n need."""
-    policy, supervisor = (a + n * b for a, b in (POLICY_CORES, SUPERVISOR_CORES))
+def cores_of(n: int, robots: int, supervisors: int, processes: int) -> float:
+    """What so many policy nodes, in so many processes, and supervisors of a team of n need."""
+    alone, supervisor = (a + n * b for a, b in (POLICY_CORES, SUPERVISOR_CORES))
+    policy = alone if processes >= robots else min(alone, SHARED_CORES)
     return robots * policy + supervisors * supervisor
 
 

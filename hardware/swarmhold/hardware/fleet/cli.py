@@ -12,6 +12,7 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS
 from swarmhold.hardware.fleet.budget import cores_of
+from swarmhold.hardware.fleet.compose import signalled
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
@@ -72,7 +73,7 @@ def main(argv: list[str]) -> int:
         fleet_config(args, folder, asked),
         absent=tuple(joins),
         processes=args.processes,
-        alone=tuple({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}),
+        alone=signalled(faults),
     )
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
@@ -84,9 +85,16 @@ def main(argv: list[str]) -> int:
         warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
         if warning:
             note(f"warning: {warning}")
-        needed, there = cores_of(config.robots, config.robots, 1 + config.standbys), os.cpu_count()
+        supervisors, there = (1 + config.standbys) * config.supervisor, os.cpu_count()
+        needed = cores_of(config.robots, config.robots, supervisors, len(fleet.groups))
         if needed > (there or 1):
             note(f"warning: nodes need about {needed:.1f} cores, of {there}; loops will be late")
+        shared = [group for group in fleet.groups if len(group) > 1]
+        if shared:
+            note(
+                f"{sum(map(len, shared))} robots share {len(shared)} processes; whatever ends one "
+                "ends all of its robots"
+            )
         note(f"starting {config.robots} robots, world and supervisor on ROS domain {fleet.domain}")
         try:
             with fleet:
