@@ -5,7 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile("swarmhold", deadline=None)
+settings.load_profile("swarmhold")
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.fleet.compose import groups, write_parameters
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.budget import cores_of
+from swarmhold.hardware.fleet.compose import (
+    default_processes,
+    groups,
+    signalled,
+    write_parameters,
+)
 
 
 def test_small_teams_have_a_process_each_and_large_ones_share():
@@ -39,3 +46,15 @@ def test_parameters_go_by_the_full_names_of_the_nodes(tmp_path):
     assert found == {
         "/robot_7/policy": {"ros__parameters": {"bundle": "/b", "robot": 7, "reweight": True}}
     }
+
+
+def test_robots_that_signals_break_are_named():
+    faults = [FaultSpec(kind, robot) for kind, robot in (("crash", 9), ("spoof", 1), ("freeze", 4))]
+    assert signalled([*faults, FaultSpec("reboot", 9)]) == (4, 9)
+
+
+def test_sharing_is_planned_to_cost_less():
+    assert default_processes(8, 2) == 8 and default_processes(32, 2) == 2
+    alone, shared = (cores_of(32, 32, 1, processes) for processes in (32, 2))
+    assert shared < 0.5 * alone
+    assert cores_of(2, 2, 0, 2) == pytest.approx(2 * cores_of(2, 1, 0, 1))

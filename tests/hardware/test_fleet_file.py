@@ -122,7 +122,8 @@ def test_a_plan_on_one_host_puts_nothing_on_the_air(tmp_path):
 
 def test_a_plan_beyond_its_means_is_refused_with_the_cure(tmp_path, capsys):
     robots = [{"name": f"r{i}", "host": "pi" if i % 2 else "base"} for i in range(30)]
-    file = write(tmp_path, robots=robots, radio_bytes_per_s=100_000.0)
+    hosts = {**GOOD["hosts"], "base": {**GOOD["hosts"]["base"], "cores": 1}}
+    file = write(tmp_path, robots=robots, radio_bytes_per_s=100_000.0, hosts=hosts)
     budget = budget_of(load_fleet(file))
     states = budget.flows[0]
     expected = 30 * 16 + 15

@@ -16,6 +16,7 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.compose import signalled
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import stoppable
@@ -81,8 +82,9 @@ def _run(args: DemoArgs, folder: Path) -> int:
     note(f"bundle: {bundle} verified")
     faults = story(args.robots, args.seconds)
     common = FleetConfig(
-        bundle, args.robots, folder, seed=args.seed, domain=args.domain, allow_faults=True
-    )
+        bundle, args.robots, folder, seed=args.seed, domain=args.domain, allow_faults=True,
+        alone=signalled(faults),
+    )  # fmt: skip
     flights: list[tuple[str, FleetConfig, Sequence[FaultSpec]]] = [
         ("1 of 3, no faults", replace(common, folder=folder / "nominal"), ()),
         ("2 of 3, faults", replace(common, folder=folder / "supervisor"), faults),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from swarmhold.hardware.fleet.compose import default_processes
 from swarmhold.hardware.fleet.file import FleetFile
 from swarmhold.hardware.fleet.hosts import ANNOUNCE_S, most_participants, participants
 
@@ -22,9 +23,11 @@ OVERHEAD = 144
 # diagnostics, whose length depends on what there is to say.
 ANNOUNCEMENT, HEARTBEAT, ACKNOWLEDGEMENT, DIAGNOSTICS = 500, 126, 138, 450
 ROOM = 0.7  # share of the air and of the cores that may be planned with
-# Cores of a node in a team of N on an AMD EPYC of 2024, at 20 Hz: measured with 4 and 10 robots.
-POLICY_CORES = (0.055, 0.007)
-SUPERVISOR_CORES = (0.06, 0.009)
+# Cores of a node in a team of N on a busy AMD EPYC of 2024, at 20 Hz: `swarmhold bench many`. A
+# policy node that shares its process costs the same in teams of 8 to 32.
+POLICY_CORES = (0.075, 0.008)
+SHARED_CORES = 0.05
+SUPERVISOR_CORES = (0.1, 0.006)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,10 @@ def budget_of(fleet: FleetFile) -> Budget:
     flows = _flows(fleet)
     cores = {
         host: (
-            cores_of(n, robots.count(host), fleet.supervisors.count(host)),
+            cores_of(
+                *(n, robots.count(host), fleet.supervisors.count(host)),
+                default_processes(robots.count(host), int(fleet.hosts[host].cores)),
+            ),
             ROOM * fleet.hosts[host].cores,
         )
         for host in fleet.hosts
@@ -127,9 +133,10 @@ def away(senders: Sequence[str], listeners: Sequence[str]) -> int:
     return sum(there != here for here in senders for there in listeners)
 
 
-def cores_of(n: int, robots: int, supervisors: int) -> float:
-    """What so many policy nodes and supervisors of a team of n need."""
-    policy, supervisor = (a + n * b for a, b in (POLICY_CORES, SUPERVISOR_CORES))
+def cores_of(n: int, robots: int, supervisors: int, processes: int) -> float:
+    """What so many policy nodes, in so many processes, and supervisors of a team of n need."""
+    alone, supervisor = (a + n * b for a, b in (POLICY_CORES, SUPERVISOR_CORES))
+    policy = alone if processes >= robots else min(alone, SHARED_CORES)
     return robots * policy + supervisors * supervisor
 
 

@@ -68,7 +68,7 @@ def main(kind: str, argv: list[str]) -> int:
 
 def detection(args: CampaignArgs, folder: Path) -> dict[str, Any]:
     """Delays from signal to every healthy robot's weight below one half."""
-    config = FleetConfig(args.bundle, args.robots, folder, seed=args.seed)
+    config = FleetConfig(args.bundle, args.robots, folder, seed=args.seed, processes=args.robots)
     rng = random.Random(args.seed)
     order: list[int] = []
     with Fleet(config) as fleet:

@@ -13,6 +13,7 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.budget import cores_of
+from swarmhold.hardware.fleet.compose import signalled
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
@@ -104,7 +105,7 @@ def main(argv: list[str]) -> int:
         around_s=args.record_around,
         spares=args.spares,
         processes=args.processes,
-        alone=tuple({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}),
+        alone=signalled(faults),
     )
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
@@ -119,9 +120,16 @@ def main(argv: list[str]) -> int:
         warning = OnnxPolicy(fleet.bundle).team_size_warning(config.robots)
         if warning:
             note(f"warning: {warning}")
-        needed, there = cores_of(config.robots, len(part.robots), len(part.ranks)), os.cpu_count()
+        needed = cores_of(config.robots, len(part.robots), len(part.ranks), len(fleet.groups))
+        there = os.cpu_count()
         if needed > (there or 1):
             note(f"warning: nodes need about {needed:.1f} cores, of {there}; loops will be late")
+        shared = [group for group in fleet.groups if len(group) > 1]
+        if shared:
+            note(
+                f"{sum(map(len, shared))} robots share {len(shared)} processes; whatever ends one "
+                "ends all of its robots"
+            )
         note(f"starting {part} on ROS domain {fleet.domain}")
         here = {robot: at for robot, at in joins.items() if part.runs(robot)}
         seconds = args.seconds + (0.0 if part.world else AFTER_S)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 
 ALONE_PER_CORE = 4  # robots that keep their rate with a process each
 GROUPS_PER_CORE = 1  # more only cost more datagrams and smaller batches
+
+
+def default_processes(robots: int, cores: int) -> int:
+    """One per robot where the cores bear that, else few; for so many robots of this host."""
+    few = robots <= ALONE_PER_CORE * cores
+    return robots if few else min(robots, max(GROUPS_PER_CORE * cores, 1))
 
 
 def groups(
@@ -22,8 +29,7 @@ def groups(
 
     Args:
         robots: of this host, roster indices.
-        processes: how many; None: one per robot in a team that the cores bear like that, else
-            `GROUPS_PER_CORE` for each core.
+        processes: how many; None: see `default_processes`.
         cores: of this host.
         alone: robots that get a process of their own in any case, which are counted in.
 
@@ -32,8 +38,7 @@ def groups(
     """
     alone, n = {robot for robot in alone if robot in robots}, len(robots)
     if processes is None:
-        few = n <= ALONE_PER_CORE * cores
-        processes = n if few else min(n, GROUPS_PER_CORE * cores + len(alone))
+        processes = min(n, default_processes(n, cores) + len(alone))
     shared = [robot for robot in robots if robot not in alone]
     rest = processes - len(alone)
     least = len(alone) + (1 if shared else 0)
@@ -51,6 +56,11 @@ def groups(
         made.append(tuple(shared[at:end]))
         at = end
     return sorted(made)
+
+
+def signalled(faults: Iterable[FaultSpec]) -> tuple[int, ...]:
+    """Robots that are to be broken by signals to their process, which must be theirs alone."""
+    return tuple(sorted({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}))
 
 
 def write_parameters(path: Path, parameters: Mapping[int, Mapping[str, Any]]) -> None:

@@ -68,7 +68,7 @@ def live_cell(config: FleetConfig, kind: str, severity: float, flights: int = 1)
 def _counted(config: FleetConfig, folder: Path, kind: str, severity: float, seed: int) -> Seen:
     """A flight in which nothing but the robot was held up, if there is one."""
     for attempt in range(ATTEMPTS):
-        flown = replace(config, folder=folder / f"{attempt}", allow_faults=True)
+        flown = replace(config, folder=folder / f"{attempt}", allow_faults=True, alone=(BROKEN,))
         fault = FaultSpec(kind, BROKEN, severity=severity, seed=seed)
         with Fleet(flown) as fleet:
             seen = _flight(fleet, fault)

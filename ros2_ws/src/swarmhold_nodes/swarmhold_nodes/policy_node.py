@@ -280,12 +280,9 @@ class PolicyNode(LifecycleNode):
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        status = self._status
+        status, dropped = self._status, self._reception.dropped + self._ears.dropped
         if status is None:
-            return {
-                "stage": self._stage.name,
-                "dropped": dropped,
-            }
+            return {"stage": self._stage.name, "dropped": dropped}
         looks_on = {} if self._shadow is None else asdict(self._shadow.found)
         return {
             **{f"shadow_{name}": value for name, value in looks_on.items()},
