@@ -10,6 +10,7 @@ import numpy as np
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.frames import kinematics_of, seen_by, to_world
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.memory import Memory
 from swarmhold.hardware.messages import (
@@ -30,16 +31,13 @@ from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
 from swarmhold.hardware.shadow import Decision
 from swarmhold.hardware.stack import row
-from swarmhold.hardware.surroundings import BODY_SLOTS, as_bodies, scene_of
+from swarmhold.hardware.surroundings import as_bodies, scene_of
 from swarmhold.hardware.team_health import LocalOutput, LocalState, local_init, local_step
 from swarmhold.hardware.types import (
     Bool,
     Float,
     Int,
-    Kinematics,
     Observation,
-    Surroundings,
-    TokenKind,
     teammate_index,
 )
 
@@ -260,7 +258,7 @@ class RobotController:
             now: s, own monotonic clock.
         """
         sensed = np.full((self._config.team_size, 3), np.nan)
-        place = _to_world(frame, frame.sightings)
+        place = to_world(frame, frame.sightings)
         for robot, where in zip(frame.sighted, place, strict=True):
             if 0 <= robot < self._config.team_size:
                 sensed[robot] = where
@@ -319,38 +317,15 @@ class RobotController:
         self._attention = tuple(shares.tolist())
 
     def _observe(self, frame: SensorFrame, now: float) -> Observation:
-        age = self._beliefs.age(now)[self._others]
+        age, robot = self._beliefs.age(now)[self._others], self._config.robot
         return observe(
             self._spec,
-            own=_kinematics(frame),
+            own=kinematics_of(frame),
             last_action=self._applied,
             team=self._beliefs.teammates(self._others),
             team_age=np.where(np.isfinite(age), age, 1e3),
-            surroundings=self._surroundings(frame),
+            surroundings=seen_by(robot, frame, self._scene, self._rank, self._spec.radius_m),
             home=self._scene.home,
-        )
-
-    def _surroundings(self, frame: SensorFrame) -> Surroundings:
-        """Landmarks of the task that are one's own, posts, then the nearest sensed bodies."""
-        scene, height = self._scene, frame.position[2]
-        owners, posts = scene.owners[0], scene.posts[0]
-        mine = (owners < 0) | (owners == self._config.robot)
-        spots = np.concatenate([scene.landmarks.position[0, mine], posts[:, :2]])
-        spots = np.concatenate([spots, np.full((len(spots), 1), height)], axis=-1)
-        bodies = _to_world(frame, frame.bodies)
-        near = np.argsort(np.linalg.norm(bodies - np.asarray(frame.position), axis=-1))
-        bodies = bodies[near[:BODY_SLOTS]]
-        counts = int(mine.sum()), len(posts), len(bodies)
-        kinds = (TokenKind.LANDMARK, TokenKind.OBSTACLE, TokenKind.BODY)
-        none = np.zeros(counts[1] + counts[2])
-        sizes = np.zeros(counts[0]), posts[:, 2], np.full(counts[2], self._spec.radius_m)
-        return Surroundings(
-            position=np.concatenate([spots, bodies]),
-            radius=np.concatenate(sizes),
-            kind=np.repeat(np.array(kinds, int), counts),
-            value=np.concatenate([scene.landmarks.value[0, mine], none]),
-            rank=np.concatenate([self._rank[mine], none]),
-            mask=np.ones(sum(counts), bool),
         )
 
     def _mode_now(self, weights: Float, now: float) -> Mode:
@@ -432,27 +407,3 @@ def addressed(state: RobotState, recipient: int, position: Float) -> RobotState:
     """The same state for one receiver, with another position."""
     x, y, z = (float(value) for value in position)
     return replace(state, recipient=recipient, position=(x, y, z))
-
-
-def _kinematics(frame: SensorFrame) -> Kinematics:
-    return Kinematics(
-        np.asarray(frame.position, float),
-        np.asarray(frame.velocity, float),
-        np.asarray(frame.yaw),
-        np.asarray(frame.yaw_rate),
-    )
-
-
-def _to_world(frame: SensorFrame, relative: tuple[tuple[float, float, float], ...]) -> Float:
-    """(K, 3) m, world ENU, from the yaw frame."""
-    points = np.asarray(relative, float).reshape(-1, 3)
-    cos, sin = np.cos(frame.yaw), np.sin(frame.yaw)
-    turned = np.stack(
-        [
-            cos * points[:, 0] - sin * points[:, 1],
-            sin * points[:, 0] + cos * points[:, 1],
-            points[:, 2],
-        ],
-        axis=-1,
-    )
-    return np.asarray(turned + np.asarray(frame.position, float))
