@@ -5,8 +5,8 @@ import json
 import pytest
 
 from swarmhold.hardware.drills import BASELINE, DRILLS, JUMP_S, ROGUE
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.drills import drilled
-from swarmhold.hardware.fleet.fleet import FleetConfig
 from swarmhold.hardware.report.recording import messages_of
 
 pytestmark = pytest.mark.system

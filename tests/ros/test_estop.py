@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.report.recording import messages_of
 
 sys.path.insert(0, str(Path(__file__).parent))

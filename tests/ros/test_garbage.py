@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.recording import messages_of
 

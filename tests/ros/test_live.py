@@ -17,9 +17,10 @@ from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.cycles import cycles, figures
 from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import detections, false_alarms

@@ -8,7 +8,7 @@ import pytest
 from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.expectations import EXPECTED
 from swarmhold.hardware.faults import KINDS
-from swarmhold.hardware.fleet.fleet import FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.matrix import live_cell
 
 pytestmark = pytest.mark.system

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from swarmhold.hardware.errors import MissingExtraError
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import Options
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.security.access import team_access
 from swarmhold.hardware.security.keystore import make_keystore
 from swarmhold.hardware.security.middleware import can_secure, secured

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from swarmhold.hardware.bundle import open_bundle, seal_bundle
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.promotion import go_back, promote
 from swarmhold.hardware.report.cli import main as report

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.spares import Spares
 from swarmhold.hardware.fleet.story import play
 from swarmhold.hardware.report.recording import events_of, messages_of

@@ -16,7 +16,8 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import FaultSpec
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import play
 from swarmhold.hardware.report.cli import sort_flights

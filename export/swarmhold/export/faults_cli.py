@@ -15,7 +15,7 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import Cell
-from swarmhold.hardware.fleet.fleet import FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.matrix import live_matrix
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam

@@ -17,8 +17,8 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
 from swarmhold.hardware.drills import BASELINE, DRILLS, LEAST_TEAM, Drilled
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.drills import drilled
-from swarmhold.hardware.fleet.fleet import FleetConfig
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.policies.detectors_cli import poisson
 from swarmhold.sim.drills import Flight

@@ -12,7 +12,8 @@ import numpy as np
 import tyro
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import (

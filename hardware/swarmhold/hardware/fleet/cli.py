@@ -13,8 +13,9 @@ from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.budget import cores_of
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import load_fleet
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
 from swarmhold.hardware.fleet.spares import LEAST_LOST_S, Spares
 from swarmhold.hardware.fleet.stop import stoppable

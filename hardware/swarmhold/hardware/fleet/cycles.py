@@ -14,7 +14,8 @@ import tyro
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 
 WARM_UP = 2  # cycles in which caches and pools may still grow

@@ -24,7 +24,8 @@ from swarmhold.hardware.drills import (
     onsets,
     strike_at,
 )
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.report.flight import Flight, read_flight
 from swarmhold.hardware.report.measures import error_curve

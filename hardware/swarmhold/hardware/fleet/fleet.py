@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.entity_budget import Entities
-from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
+from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
-from swarmhold.hardware.fleet.file import Options
-from swarmhold.hardware.fleet.hosts import Part
+from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
@@ -32,69 +30,6 @@ START_S = 60.0  # for all nodes to be ready and the quorum to act
 LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FleetConfig:
-    """What to start.
-
-    Attributes:
-        bundle: bundle folder or archive.
-        keys: public keys, one of which must have signed it; none: it need not be signed.
-        robots: team size.
-        folder: run folder; logs, events and the recording go there.
-        seed: of the world.
-        domain: ROS domain; None: a free one.
-        reweight: False makes all weights 1.
-        entities: whom robots attend to in teams larger than any of training; see `EntityBudget`.
-        supervisor: whether to start the supervisor.
-        standbys: warm supervisors that take over when the one before them falls silent.
-        record: whether to record.
-        around_s: record only around events, from so many s before each; 0: the whole flight.
-        allow_faults: whether nodes obey fault commands.
-        absent: robots that are not started; they may join later.
-        shadow: bundle that looks on in every robot, and is never obeyed.
-        spares: bodies in the world beyond the roster, which can take a lost robot's place.
-        each: what every robot has of its own, in roster order; none: what is said above.
-        host: what this host runs of it; None: everything.
-        wait_s: s that hosts wait for each other.
-        security: SROS 2 keystore, without which no process joins; None: everybody may.
-    """
-
-    bundle: Path
-    robots: int
-    folder: Path
-    seed: int = 0
-    keys: tuple[Path, ...] = ()
-    domain: int | None = None
-    reweight: bool = True
-    entities: Entities = "none"
-    supervisor: bool = True
-    standbys: int = 0
-    record: bool = True
-    around_s: int = 0
-    allow_faults: bool = False
-    absent: tuple[int, ...] = ()
-    shadow: Path | None = None
-    spares: int = 0
-    each: tuple[Options, ...] = ()
-    host: Part | None = None
-    wait_s: float = 0.0
-    security: Path | None = None
-
-    @property
-    def part(self) -> Part:
-        """What is started here."""
-        ranks = range(1 + self.standbys) if self.supervisor else ()
-        return self.host or Part(tuple(range(self.robots)), tuple(ranks))
-
-    def options_of(self, robot: int) -> Options:
-        """What a robot has."""
-        if self.each:
-            return self.each[robot]
-        return Options(
-            reweight=self.reweight, entities=self.entities, allow_faults=self.allow_faults
-        )
 
 
 @dataclass(slots=True)
@@ -452,10 +387,3 @@ class Fleet:
         self.children.clear()
         end_all(children)
         self._events.close()
-
-
-def need(module: str, extra: str | None) -> None:
-    """Raise `MissingExtraError` where a module is absent; `extra` brings it."""
-    if importlib.util.find_spec(module) is None:
-        cure = f"pip install 'swarmhold[{extra}]'" if extra else "run make setup in a checkout"
-        raise MissingExtraError(f"{module} is not installed; {cure}")

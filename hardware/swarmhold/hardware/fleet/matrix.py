@@ -12,7 +12,8 @@ import numpy as np
 from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.expectations import AFTER_S, BACK_S, BROKEN, EXPECTED, OUT, Cell
 from swarmhold.hardware.faults import KINDS, FaultSpec
-from swarmhold.hardware.fleet.fleet import Fleet, FleetConfig
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.health import HealthState
 
