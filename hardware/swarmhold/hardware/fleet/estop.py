@@ -18,8 +18,8 @@ from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.fleet.environment import ALONE, Network, environment
 from swarmhold.hardware.fleet.file import FleetFile, load_fleet
-from swarmhold.hardware.fleet.fleet import need
 from swarmhold.hardware.fleet.hosts import be_the_host, part_of
+from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child, end_all, node_command
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.report.recording import about, events_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
+from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.compose import groups, write_parameters
 from swarmhold.hardware.fleet.config import FleetConfig, Live
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
+from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
@@ -402,10 +402,3 @@ class Fleet:
         self.children.clear()
         end_all(children)
         self._events.close()
-
-
-def need(module: str, extra: str | None) -> None:
-    """Raise `MissingExtraError` where a module is absent; `extra` brings it."""
-    if importlib.util.find_spec(module) is None:
-        cure = f"pip install 'swarmhold[{extra}]'" if extra else "run make setup in a checkout"
-        raise MissingExtraError(f"{module} is not installed; {cure}")

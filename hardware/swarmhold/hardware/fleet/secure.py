@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.security.access import Access, team_access
 from swarmhold.hardware.security.middleware import secured
-
-if TYPE_CHECKING:
-    from swarmhold.hardware.fleet.config import FleetConfig
 
 NODES = {"fault_node": "faults"}  # whose node is not named like its process
 
