@@ -166,9 +166,10 @@ class Fleet:
                 self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
-        for number, group in enumerate(self.groups):
-            if len(group) > 1:
-                self._spawn_group(f"group_{number}", group)
+        shared = [group for group in self.groups if len(group) > 1]
+        for group in self.groups:
+            if group in shared:
+                self._spawn_group(f"group_{shared.index(group)}", group)
             elif group[0] not in config.absent:
                 self._spawn_robot(group[0])
         self._spawn(
