@@ -23,7 +23,7 @@ from swarmhold.hardware.messages import (
     SensorFrame,
     Task,
 )
-from swarmhold.hardware.monitor import Accusation, MonitorInput
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.ramp import Ramp
@@ -32,11 +32,9 @@ from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
 from swarmhold.hardware.shadow import Decision
 from swarmhold.hardware.stack import row
 from swarmhold.hardware.surroundings import as_bodies, scene_of
-from swarmhold.hardware.team_health import LocalOutput, LocalState, local_init, local_step
+from swarmhold.hardware.team_health import LocalOutput, LocalState, Look, local_init, local_step
 from swarmhold.hardware.types import (
-    Bool,
     Float,
-    Int,
     Observation,
     teammate_index,
 )
@@ -78,17 +76,6 @@ class Tick:
 
 # Memory of the local core: one's own, or the row at the index of what robots keep together.
 Kept = tuple[LocalState, int | None]
-
-
-class Look(NamedTuple):
-    """What the local core is given in a tick, as `local_step` takes it."""
-
-    inputs: MonitorInput
-    heard: Int
-    reporting: Bool
-    table: Float
-    table_age_s: Float
-    own: Bool
 
 
 class Question(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,6 +68,17 @@ class LocalOutput:
     states: Int
     source: Int
     common: Bool
+
+
+class Look(NamedTuple):
+    """What the local core is given in a tick, in the order in which `local_step` takes it."""
+
+    inputs: MonitorInput
+    heard: Int
+    reporting: Bool
+    table: Float
+    table_age_s: Float
+    own: Bool
 
 
 def local_init(settings: HealthSettings, lead: tuple[int, ...], n: int) -> LocalState:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swarmhold.hardware.controller import Look, Question, RobotController, Tick
+from swarmhold.hardware.controller import Question, RobotController, Tick
 from swarmhold.hardware.messages import SensorFrame
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.stack import row, stacked
-from swarmhold.hardware.team_health import LocalState, local_step
+from swarmhold.hardware.team_health import LocalState, Look, local_step
 
 
 def tick_together(

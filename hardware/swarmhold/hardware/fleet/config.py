@@ -75,6 +75,22 @@ class FleetConfig:
         """Whether every robot needs a process of its own: for its enclave, or to be replaced."""
         return self.security is not None or self.spares > 0
 
+    def about(self) -> dict[str, Any]:
+        """What the flight's events begin with."""
+        return {
+            "bundle": str(self.bundle),
+            "robots": self.robots,
+            "seed": self.seed,
+            "reweight": self.reweight,
+            "entities": self.entities,
+            "supervisor": self.supervisor,
+            "standbys": self.standbys,
+            "absent": self.absent,
+            "host": self.part.host,
+            "spares": self.spares,
+            "shadow": None if self.shadow is None else str(self.shadow),
+        }
+
     def options_of(self, robot: int) -> Options:
         """What a robot has."""
         if self.each:

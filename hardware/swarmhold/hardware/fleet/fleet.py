@@ -96,7 +96,16 @@ class Fleet:
     def _start(self) -> None:
         config, manifest = self.config, self.bundle.manifest
         (config.folder / "logs").mkdir(exist_ok=True)
-        self.log("flight", **self._about())
+        self.log(
+            "flight",
+            **config.about(),
+            digest=self.bundle.digest,
+            name=manifest.name,
+            scenario=manifest.scenario,
+            robot=manifest.robot,
+            domain=self.domain,
+            groups=self.groups,
+        )
         if config.record and self.part.world:
             where = config.folder / ("around" if config.around_s else "mcap")
             told = {"team_size": config.robots, "around_s": config.around_s}
@@ -105,9 +114,10 @@ class Fleet:
             self.start_supervisor(rank)
         if config.allow_faults:
             self._spawn("fault_node", {})
-        for number, group in enumerate(self.groups):
-            if len(group) > 1:
-                self._spawn_group(f"group_{number}", group)
+        shared = [group for group in self.groups if len(group) > 1]
+        for group in self.groups:
+            if group in shared:
+                self._spawn_group(f"group_{shared.index(group)}", group)
             elif group[0] not in config.absent:
                 self._spawn_robot(group[0])
         if self.part.world:
@@ -129,28 +139,6 @@ class Fleet:
         self.log("started")
         for robot in config.absent:
             self.log("fault", t=self.started_at, kind="absent", robot=robot)
-
-    def _about(self) -> dict[str, Any]:
-        config, manifest = self.config, self.bundle.manifest
-        return {
-            "bundle": str(config.bundle),
-            "digest": self.bundle.digest,
-            "name": manifest.name,
-            "scenario": manifest.scenario,
-            "robot": manifest.robot,
-            "robots": config.robots,
-            "seed": config.seed,
-            "domain": self.domain,
-            "reweight": config.reweight,
-            "entities": config.entities,
-            "supervisor": config.supervisor,
-            "standbys": config.standbys,
-            "absent": config.absent,
-            "host": self.part.host,
-            "spares": config.spares,
-            "shadow": None if config.shadow is None else str(config.shadow),
-            "groups": self.groups,
-        }
 
     def _spawn(
         self, node: str, parameters: dict[str, Any], name: str | None = None, namespace: str = ""
