@@ -48,6 +48,7 @@ def drilled(config: FleetConfig, drill: str, seconds: float, seed: int) -> Drill
         config,
         seed=seed,
         allow_faults=True,
+        alone=(broken(config.robots)[1],),
         record=True,
         supervisor=drill not in (BASELINE, "clock"),
         standbys=1 if drill in ("standby", "stop") else 0,
