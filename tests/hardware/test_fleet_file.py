@@ -96,7 +96,7 @@ def test_mistakes_are_one_line_with_the_key(tmp_path, changes, words):
 def test_the_example_of_the_docs_is_one(tmp_path, root):
     page = (root / "docs/ros2.md").read_text()
     file = tmp_path / "fleet.yaml"
-    file.write_text(page.split("```yaml\n")[1].split("```")[0])
+    file.write_text(page.split("## Fleet file")[1].split("```yaml\n")[1].split("```")[0])
     fleet = load_fleet(file)
     assert [robot.entities for robot in fleet.robots] == ["nearest", "none"]
     for name in Options.model_fields:

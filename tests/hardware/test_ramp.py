@@ -104,7 +104,7 @@ def test_after_a_hold_for_want_of_teammates(rendezvous_bundle):
     shares, modes = robot.run(ALONE_S + ASSEMBLE_S + 3.0)
     assert modes[-1] == Mode.HOLD and shares[-1] == 0.0
     place = (0.5, 0.0, 0.0)
-    digest = robot.controller._policy.bundle.short_digest
+    digest = robot.controller.policy.bundle.short_digest
     back = RobotState(
         1, EVERYBODY, 7, 0, 0, 0.0, place, (0.0,) * 3, 0.0, 0.0, 1.0, 0, digest, bytes(4)
     )
