@@ -67,9 +67,9 @@ def test_the_interval_is_exact(count: int) -> None:
     assert (low == 0.0) == (count == 0)
 
 
-def test_the_verb(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarmhold.policies.detectors_cli.FOUND", ("crash", "sensor_freeze"))
+def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     given = [str(BUNDLE), "--robots", "4", "--episodes", "4", "--robot-hours", "0.01"]
+    given += ["--kinds", "crash", "sensor_freeze"]
     assert main([*given, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["channel"] for row in told["channels"]] == list(CHANNELS)

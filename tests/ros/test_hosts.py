@@ -220,7 +220,7 @@ def test_who_is_cut_off_is_lost_to_the_rest_and_comes_back(cut):
     during = [states for t, states in seen if since + 2.0 < t < until]
     lost = [HealthState.HEALTHY] * 3 + [HealthState.LOST] * 2
     assert during and all(states == lost for states in during)
-    back = [states for t, states in seen if until + 1.0 < t < marks["base"][0]]
+    back = [states for t, states in seen if until + 3.0 < t < marks["base"][0]]
     assert all(states[robot] in IN for states in back for robot in range(5))
     assert HealthState.HEALTHY not in back[0][3:], "trust has to be earned"
     assert back[-1] == [HealthState.HEALTHY] * 5
