@@ -227,6 +227,6 @@ def test_fly_starts_what_launch_starts(tmp_path, rendezvous_bundle):
             key: str(value).lower() if isinstance(value, bool) else str(value)
             for key, value in node.parameters.items()
         }
-        more = {"around_s": "0"} if node.executable == "recorder" else {}
-        assert told == {**asked, **more}
+        more = {"recorder": {"around_s": "0"}, "world_node": {"spares": "0"}}
+        assert told == {**asked, **more.get(node.executable, {})}
     assert not started
