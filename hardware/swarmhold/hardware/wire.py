@@ -6,6 +6,7 @@ numbers that are not finite or beyond reach become NaN, which everything behind 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def read_frame(msg: Any) -> SensorFrame:
         battery=msg.battery,
         sighted=tuple(msg.sighted),
         sightings=sightings,
-        bodies=tuple(body for body in bodies if np.isfinite(body).all()),
+        bodies=tuple(body for body in bodies if math.isfinite(sum(body))),
     )
 
 
@@ -129,11 +130,13 @@ def _within(value: float) -> float:
 
 
 def _triple(values: Any) -> Triple:
-    x, y, z = (_within(float(value)) for value in values)
-    return x, y, z
+    x, y, z = values
+    return _within(float(x)), _within(float(y)), _within(float(z))
 
 
 def _triples(values: Any, name: str) -> tuple[Triple, ...]:
     if len(values) % 3:
         raise MessageError(f"{len(values)} numbers of {name}, which come in threes")
-    return tuple(_triple(values[i : i + 3]) for i in range(0, len(values), 3))
+    numbers = np.array(values, float)
+    numbers[~(np.abs(numbers) < REACH)] = np.nan
+    return tuple((x, y, z) for x, y, z in numbers.reshape(-1, 3).tolist())

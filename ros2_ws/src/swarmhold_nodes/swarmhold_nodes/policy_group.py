@@ -23,7 +23,8 @@ from swarmhold_nodes.ears import Ears
 from swarmhold_nodes.policy_node import PolicyNode
 from swarmhold_nodes.runtime import run
 
-GATHER_S = 0.004  # a robot that has sensed something waits this long for the others
+GATHER_S = 0.004  # robots that have sensed something wait this long for the next one to do so
+PATIENCE_S = 0.015  # and this long for all others
 
 
 class Group(Company):
@@ -39,7 +40,7 @@ class Group(Company):
         self._listener, self._size = listener, size
         self._ears: Ears | None = None
         self._waiting: dict[PolicyNode, SensorFrame] = {}
-        self._since = 0.0
+        self._since = self._last = 0.0
         self.opened = lru_cache(super().opened)  # type: ignore[method-assign]
 
     def ears(self, node: Node, team_size: int) -> Ears:
@@ -51,8 +52,9 @@ class Group(Company):
         """Act when the last one has sensed something, or when it is waited for too long."""
         if node in self._waiting:
             self._answer()
+        self._last = time.monotonic()
         if not self._waiting:
-            self._since = time.monotonic()
+            self._since = self._last
         self._waiting[node] = frame
         if len(self._waiting) == self._size:
             self._answer()
@@ -61,7 +63,8 @@ class Group(Company):
         """Act if that is due; returns how long nothing is (s), None while nobody waits."""
         if not self._waiting:
             return None
-        left = self._since + GATHER_S - time.monotonic()
+        due = min(self._last + GATHER_S, self._since + PATIENCE_S)
+        left = due - time.monotonic()
         if left > 0.0:
             return left
         self._answer()
