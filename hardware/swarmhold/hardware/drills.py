@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.faults import FaultSpec
-from swarmhold.hardware.types import Bool
+from swarmhold.hardware.injection.rogue import WAYS
+from swarmhold.hardware.team_health import WeightSource
+from swarmhold.hardware.types import Bool, Float, Int
 
 BASELINE = "none"
 DRILLS = {
@@ -23,7 +25,7 @@ DRILLS = {
     "lie": "somebody forges tables with a higher term and any weights",
     "absurd": "somebody forges tables with a term far ahead and values that are no weights",
 }
-ROGUE = ("replay", "lie", "absurd")
+ROGUE = WAYS  # drills in which somebody else speaks
 LEAST_TEAM = 4
 STRIKE_S = (4.0, 7.0)  # s after the start at which it happens
 ASLEEP_S = 6.0  # s for which one is stopped, so that a standby notices
@@ -65,6 +67,53 @@ class Drilled:
 def broken(team_size: int) -> tuple[int, int]:
     """The liar and the one that dies, in every drill; without them weights would not matter."""
     return 1, team_size - 1
+
+
+def healthy_of(team_size: int) -> Bool:
+    """(N) who is not broken in a drill."""
+    healthy = np.ones(team_size, bool)
+    healthy[list(broken(team_size))] = False
+    return healthy
+
+
+def account(
+    drill: str,
+    seed: int,
+    seconds: float,
+    touched: Bool,
+    outside: Bool,
+    error: float,
+    weights: Float,
+    sources: Int,
+) -> Drilled:
+    """What came of a flight.
+
+    Args:
+        drill: a key of `DRILLS`.
+        seed: of world, faults and times.
+        seconds: length of the flight.
+        touched: (T, N) who touches something.
+        outside: (T, N) who is outside the geofence.
+        error: m, of the task at the end.
+        weights: (healthy robots, N) that they gave everybody, mean from when it happened.
+        sources: `WeightSource` of their ticks from then on.
+    """
+    n = touched.shape[-1]
+    healthy = healthy_of(n)
+    own = np.arange(n)[healthy][:, None] == np.arange(n)
+    return Drilled(
+        drill=drill,
+        seed=seed,
+        robot_hours=seconds * n / 3600.0,
+        touches=onsets(touched),
+        breaches=onsets(outside),
+        error=error,
+        healthy_weight=float(weights[healthy[None] & ~own].mean()),
+        broken_weight=float(weights[:, ~healthy].mean()),
+        followed={
+            source.name.lower(): float((sources == source).mean()) for source in WeightSource
+        },
+    )
 
 
 def faults(team_size: int, seed: int) -> list[FaultSpec]:

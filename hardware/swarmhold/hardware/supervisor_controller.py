@@ -33,7 +33,7 @@ class SupervisorController:
         self._policy, self._n = policy, team_size
         self._settings = policy.bundle.health
         self._state = supervisor_init(self._settings, (), team_size)
-        self._beliefs = Beliefs(team_size, policy.bundle.short_digest)
+        self.beliefs = Beliefs(team_size, policy.bundle.short_digest)
         self._estopped = np.zeros(team_size, bool)
         self._office = OfficeConfig(issuer, rank, self._settings.lease_s)
         self.post, self._seq = office_init(now), 0
@@ -54,13 +54,13 @@ class SupervisorController:
 
     def ages(self, now: float) -> list[float | None]:
         """S since each robot was heard at `now`; None: never."""
-        age = self._beliefs.age(now)
+        age = self.beliefs.age(now)
         return [round(float(a), 3) if np.isfinite(a) else None for a in age]
 
     def on_state(self, state: RobotState, now: float) -> None:
         """A robot's message arrived at `now` (s, monotonic)."""
         if state.recipient in (EVERYBODY, SUPERVISOR):
-            self._beliefs.hear(state, now)
+            self.beliefs.hear(state, now)
 
     def on_table(self, table: HealthTable, now: float) -> None:
         """A table arrived: another's may count more than one's own."""
@@ -90,30 +90,35 @@ class SupervisorController:
         if not self._assembled and not self._is_assembled(now):
             return None  # robots rely on themselves until there is a team to judge
         self.post = office_step(self._office, self.post, now)
-        verdict = self._judge(now)
+        verdict = self.judge(now)
         if not self.post.speaks:
             return None
         self._seq += 1
         office = self.post.term, self._seq, stamp, self._office.issuer
         return to_table(verdict, self._settings, *office)
 
-    def _judge(self, now: float) -> Verdict:
+    def judge(self, now: float) -> Verdict:
+        """What is held of everybody at `now` (s, monotonic), whether or not it is published."""
         self._state, verdict = supervisor_step(
             self._settings,
             self._state,
-            self._beliefs.evidence(self._unseen, now),
-            self._beliefs.accusations,
+            self.beliefs.evidence(self._unseen, now),
+            self.beliefs.accusations,
             self._estopped,
             now,
-            self._watch.look(self._beliefs, self._weights, now) if self._watch else None,
+            self._watch.look(self.beliefs, self._weights, now) if self._watch else None,
         )
         self._weights = verdict.weights
         return verdict
 
     def _is_assembled(self, now: float) -> bool:
-        present = self._beliefs.age(now) <= self._settings.monitor.silent_s
+        present = self.beliefs.age(now) <= self._settings.monitor.silent_s
         self._first_at = min(self._first_at, now) if present.any() else self._first_at
-        self._assembled = bool(present.all()) or now - self._first_at > ASSEMBLE_S
-        if self._assembled:
-            self._beliefs.expect(now)
+        if present.all() or now - self._first_at > ASSEMBLE_S:
+            self.assemble(now)
         return self._assembled
+
+    def assemble(self, now: float) -> None:
+        """Judge from `now` (s) on: who has not been heard yet is missed."""
+        self._assembled = True
+        self.beliefs.expect(now)

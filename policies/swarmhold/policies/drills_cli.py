@@ -85,8 +85,9 @@ def _flights(args: DrillsArgs, names: list[str]) -> Iterator[Drilled]:
 
 def summary(name: str, flown: list[Drilled]) -> dict[str, Any]:
     """All flights of one drill, beside the baseline's."""
-    of = {drill: [flight for flight in flown if flight.drill == drill] for drill in (name, "none")}
-    own, base = of[name], of[BASELINE]
+    own, base = (
+        [flight for flight in flown if flight.drill == drill] for drill in (name, BASELINE)
+    )
     hours = sum(flight.robot_hours for flight in own)
     touches, breaches = (sum(getattr(f, what) for f in own) for what in ("touches", "breaches"))
     before = sum(flight.touches for flight in base), sum(flight.breaches for flight in base)

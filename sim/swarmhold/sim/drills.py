@@ -14,13 +14,14 @@ from swarmhold.hardware.bundle import Bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
 from swarmhold.hardware.drills import (
     ASLEEP_S,
+    BASELINE,
     JUMP_S,
     ROGUE,
     TAIL_S,
     Drilled,
-    broken,
+    account,
     faults,
-    onsets,
+    healthy_of,
     strike_at,
 )
 from swarmhold.hardware.drivers.watchdog import Watchdog
@@ -30,7 +31,6 @@ from swarmhold.hardware.messages import HealthTable, Mode, RobotState
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.supervisor_controller import SupervisorController
-from swarmhold.hardware.team_health import WeightSource
 from swarmhold.hardware.types import Float
 from swarmhold.sim.world import World
 
@@ -60,7 +60,7 @@ def posts(drill: str, policy: OnnxPolicy, n: int, at: float) -> list[Post]:
         return SupervisorController(policy, n, name, rank, BEGIN)
 
     first = Post(post("supervisor", 0))
-    if drill == "none":
+    if drill == BASELINE:
         return []
     if drill in ("kill", "standby"):
         first.asleep = at, np.inf
@@ -91,6 +91,7 @@ class Flight:
         """Args: what flies, N, a key of `DRILLS`, and the seed of everything."""
         policy, manifest = OnnxPolicy(bundle), bundle.manifest
         self._n, self._drill, self._seed = n, drill, seed
+        self._healthy = healthy_of(n)
         self._world = World(manifest.scenario, manifest.robot, n, seed)
         self._spec, task = bundle.spec, self._world.task
         self._dt, self._owed = 1.0 / bundle.spec.loop_hz, 0.0
@@ -184,30 +185,21 @@ class Flight:
         log, world = self.log, self._world
         log.touched.append(world.touched.copy())
         log.outside.append((np.abs(world.position[:, :2]) > world.half_width).any(axis=-1))
-        healthy = np.ones(self._n, bool)
-        healthy[list(broken(self._n))] = False
-        log.errors.append(world.task_error(healthy))
+        log.errors.append(world.task_error(self._healthy))
         if now >= self._at:
-            chosen = [tick for robot, tick in ticks.items() if healthy[robot]]
+            chosen = [tick for robot, tick in ticks.items() if self._healthy[robot]]
             log.weights.append(np.array([tick.status.weights for tick in chosen]))
             log.sources.append([tick.status.source for tick in chosen])
 
     def _figures(self, seconds: float) -> Drilled:
-        log, healthy = self.log, np.ones(self._n, bool)
-        healthy[list(broken(self._n))] = False
-        weights = np.array(log.weights).mean(axis=0)  # (healthy ones, all)
-        own = np.arange(self._n)[healthy][:, None] == np.arange(self._n)
-        sources = np.array(log.sources)
-        return Drilled(
-            drill=self._drill,
-            seed=self._seed,
-            robot_hours=seconds * self._n / 3600.0,
-            touches=onsets(np.array(log.touched)),
-            breaches=onsets(np.array(log.outside)),
+        log = self.log
+        return account(
+            self._drill,
+            self._seed,
+            seconds,
+            touched=np.array(log.touched),
+            outside=np.array(log.outside),
             error=float(np.mean(log.errors[-round(TAIL_S / self._dt) :])),
-            healthy_weight=float(weights[healthy[None] & ~own].mean()),
-            broken_weight=float(weights[:, ~healthy].mean()),
-            followed={
-                source.name.lower(): float((sources == source).mean()) for source in WeightSource
-            },
+            weights=np.array(log.weights).mean(axis=0),
+            sources=np.array(log.sources),
         )

@@ -25,6 +25,7 @@ from swarmhold.hardware.report.measures import (
 
 DOWN_S = 2.0  # how long a robot stays dead or stopped
 PAUSE_S = 7.5  # then it is back and trusted again before the next one fails
+LOOK_S = 0.2  # between two looks whether all nodes are there
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,22 @@ def detection(args: CampaignArgs, folder: Path) -> dict[str, Any]:
     }
 
 
+def leave_alone(fleet: Fleet, seconds: float) -> None:
+    """Let a fleet fly for so long; raises `NotReadyError` if a node ends."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        check_stop()
+        fleet.check(set())
+        time.sleep(LOOK_S)
+
+
 def soak(args: CampaignArgs, folder: Path) -> dict[str, Any]:
     """False alarms of a fleet that nobody touches, in real time."""
     seconds = 3600.0 * args.robot_hours / args.robots
     config = FleetConfig(args.bundle, args.robots, folder, seed=args.seed)
     with Fleet(config) as fleet:
-        ends = time.monotonic() + seconds
         note(f"soak: {args.robots} robots for {seconds:.0f} s")
-        while time.monotonic() < ends:
-            check_stop()
-            fleet.check(set())
-            time.sleep(0.5)
+        leave_alone(fleet, seconds)
     flight = read_flight(folder)
     alarms, hours = false_alarms(flight)
     return {

@@ -19,9 +19,10 @@ from swarmhold.hardware.drills import (
     ROGUE,
     TAIL_S,
     Drilled,
+    account,
     broken,
     faults,
-    onsets,
+    healthy_of,
     strike_at,
 )
 from swarmhold.hardware.fleet.config import FleetConfig
@@ -29,7 +30,6 @@ from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.report.flight import Flight, read_flight
 from swarmhold.hardware.report.measures import error_curve
-from swarmhold.hardware.team_health import WeightSource
 
 LOOK_S = 0.05
 Act = Callable[[Fleet], object]
@@ -106,24 +106,14 @@ def _rogue(fleet: Fleet, way: str, seed: int) -> None:
 
 def figures(flight: Flight, drill: str, seed: int, at: float) -> Drilled:
     """What came of a recorded drill that hit at `at` (s)."""
-    healthy = np.ones(flight.n, bool)
-    healthy[list(broken(flight.n))] = False
-    logs = [flight.robots[robot] for robot in np.flatnonzero(healthy)]
-    weights = [log.weights[log.t >= at].mean(axis=0) for log in logs]
-    own = np.arange(flight.n)[healthy][:, None] == np.arange(flight.n)
-    sources = np.concatenate([log.source[log.t >= at] for log in logs])
-    held = np.array(weights)
-    outside = np.any(np.abs(flight.position) > flight.half_width, axis=-1)
-    return Drilled(
-        drill=drill,
-        seed=seed,
-        robot_hours=flight.duration * flight.n / 3600.0,
-        touches=onsets(flight.touched),
-        breaches=onsets(outside),
+    logs = [flight.robots[robot] for robot in np.flatnonzero(healthy_of(flight.n))]
+    return account(
+        drill,
+        seed,
+        flight.duration,
+        touched=flight.touched,
+        outside=np.any(np.abs(flight.position) > flight.half_width, axis=-1),
         error=float(error_curve(flight)[flight.t >= flight.t[-1] - TAIL_S].mean()),
-        healthy_weight=float(held[healthy[None] & ~own].mean()),
-        broken_weight=float(held[:, ~healthy].mean()),
-        followed={
-            source.name.lower(): float((sources == source).mean()) for source in WeightSource
-        },
+        weights=np.array([log.weights[log.t >= at].mean(axis=0) for log in logs]),
+        sources=np.concatenate([log.source[log.t >= at] for log in logs]),
     )

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.campaign import leave_alone
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.fleet import Fleet
-from swarmhold.hardware.fleet.stop import check_stop, stoppable
+from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.report.flight import Flight, read_flight
 from swarmhold.hardware.report.measures import false_alarms, quantiles
 from swarmhold.hardware.report.recording import events_of, messages_of
@@ -96,10 +97,10 @@ def fly(config: FleetConfig, seconds: float) -> dict[str, Any]:
     with Fleet(config) as fleet:
         processes = len(fleet.groups)
         note(f"{config.robots} robots in {processes} processes for {seconds:g} s")
-        _wait(fleet, SETTLE_S)
+        leave_alone(fleet, SETTLE_S)
         pids = {name: child.pid for name, child in fleet.children.items()}
         began, before = time.time(), used(pids)
-        _wait(fleet, seconds)
+        leave_alone(fleet, seconds)
         after, ended = used(pids), time.time()
     cores = {name: (after[name] - before[name]) / (ended - began) for name in pids}
     policies = sum(value for name, value in cores.items() if name.startswith(("robot_", "group_")))
@@ -133,14 +134,6 @@ def _loop(flight: Flight, began: float, ended: float) -> dict[str, Any]:
         "loop_p50_s": quantile["p50"],
         "loop_p99_s": quantile["p99"],
     }
-
-
-def _wait(fleet: Fleet, seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        check_stop()
-        fleet.check(set())
-        time.sleep(0.2)
 
 
 def used(pids: Mapping[str, int]) -> dict[str, float]:

@@ -17,17 +17,14 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.bundle import Bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError, MessageError
-from swarmhold.hardware.fleet_watch import FleetWatch
-from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import HealthTable, PolicyStatus, SensorFrame, Task
 from swarmhold.hardware.report.recording import about, events_of, messages_of
 from swarmhold.hardware.runtime import OnnxPolicy
-from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
+from swarmhold.hardware.supervisor_controller import SupervisorController
 from swarmhold.hardware.types import Float
 
 KEPT = 20  # sensor frames that wait for the status that answers them
@@ -138,7 +135,8 @@ class _Stage:
         self._commands: dict[int, Float] = {}
         self._stamps = np.zeros(self._n)
         self._flown = int.from_bytes(bytes.fromhex(info["digest"])[:8], "big")
-        self._supervisor = _Supervisor(policy, self._n)
+        self._supervisor = SupervisorController(policy, self._n, "replay", 0, 0.0)
+        self._judges = False
         self.weights, self.actions, self.tables = Pair(), Pair(), Pair()
         self.digest = hashlib.sha256()
 
@@ -166,7 +164,10 @@ class _Stage:
             robot.on_task(task)
 
     def _on_table(self, table: HealthTable, received: float) -> None:
-        states = self._supervisor.look(received)
+        if not self._judges:  # it did when it published its first table
+            self._judges = True
+            self._supervisor.assemble(received)
+        states = self._supervisor.judge(received).states
         self.tables.add(received, states, table.states)
         self._sum(states)
         for robot in self._robots.values():
@@ -224,41 +225,3 @@ class _Stage:
     def _sum(self, *values: Any) -> None:
         for value in values:
             self.digest.update(np.asarray(value, float).tobytes())
-
-
-class _Supervisor:
-    """The supervisor's core at the times at which tables were published."""
-
-    def __init__(self, policy: OnnxPolicy, n: int) -> None:
-        self._policy, self._n = policy, n
-        self._settings = policy.bundle.health
-        self._state = supervisor_init(self._settings, (), n)
-        self._weights: Float = np.ones(n)
-        self._unseen = np.full((n, 3), np.nan)
-        self._watch: FleetWatch | None = None
-        self._assembled = False
-        self.beliefs = Beliefs(n, policy.bundle.short_digest)
-
-    def on_task(self, task: Task) -> None:
-        """What the team is to do, at the start or from now on."""
-        if self._watch is None and self._settings.normality.limit_s > 0.0:
-            self._watch = FleetWatch(self._policy, task, self._n)
-        if self._watch is not None:
-            self._watch.on_task(task)
-
-    def look(self, now: float) -> list[HealthState]:
-        """States of all robots at `now` (s)."""
-        if not self._assembled:
-            self._assembled = True
-            self.beliefs.expect(now)
-        self._state, verdict = supervisor_step(
-            self._settings,
-            self._state,
-            self.beliefs.evidence(self._unseen, now),
-            self.beliefs.accusations,
-            np.zeros(self._n, bool),
-            now,
-            self._watch.look(self.beliefs, self._weights, now) if self._watch else None,
-        )
-        self._weights = verdict.weights
-        return [HealthState(int(state)) for state in verdict.states]
