@@ -61,6 +61,7 @@ frame_messages = st.builds(
     SimpleNamespace,
     header=header, position=three(double), velocity=three(single), yaw=single, yaw_rate=single,
     battery=single, sighted=some(byte, 3), sightings=triples(single, 9), bodies=triples(single, 12),
+    stopped=st.booleans(),
 )  # fmt: skip
 table_messages = st.integers(0, N + 1).flatmap(
     lambda n: st.builds(
@@ -224,7 +225,7 @@ def test_the_fence_is_not_moved_in_flight(rendezvous_bundle):
     outside = SimpleNamespace(
         header=SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0)),
         position=np.array([0.999, 0.0, 0.0]), velocity=np.zeros(3), yaw=0.0, yaw_rate=0.0,
-        battery=1.0, sighted=[], sightings=[], bodies=[],
+        battery=1.0, sighted=[], sightings=[], bodies=[], stopped=False,
     )  # fmt: skip
     frame, now = wire.read_frame(outside), 1.0
     for _ in range(20):

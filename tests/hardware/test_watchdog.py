@@ -9,7 +9,7 @@ from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.estop import stopped_state
-from swarmhold.hardware.fleet.estop import EstopArgs, place_of
+from swarmhold.hardware.fleet.estop import SEARCH_S, Confirmations, EstopArgs, place_of
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
@@ -113,3 +113,28 @@ def test_where_a_stop_is_said(tmp_path):
             place_of(wrong)
     with pytest.raises(ConfigError, match="no flight folder"):
         place_of(EstopArgs(flight=tmp_path))
+
+
+def test_a_stop_counts_when_policy_and_driver_say_so():
+    found = Confirmations(2)
+    assert not found.everybody
+    for robot in (0, 1):
+        found.take("estop", {"event": "robot", "robot": robot, "mode": "STOP"})
+    assert found.everybody and not found.complete(0.1), "drivers may only not have been found yet"
+    assert found.complete(SEARCH_S + 0.1), "or they are dead"
+    found.take("estop", {"event": "robot", "robot": 1, "driver": False})
+    assert not found.everybody and not found.complete(SEARCH_S + 0.1)
+    for robot in (0, 1):
+        found.take("estop", {"event": "robot", "robot": robot, "driver": True})
+    assert found.complete(0.1)
+    found.take("estop", {"event": "robot", "robot": 0, "mode": "ACTIVE"})
+    assert not found.everybody
+
+
+def test_a_driver_tells_of_its_stop():
+    world = LoopbackWorld(policy_spec("crazyflie"), np.zeros((1, 3)), np.zeros(1))
+    driver = LoopbackDriver(world, 0)
+    driver.connect()
+    assert not driver.read().stopped
+    driver.stop()
+    assert driver.read().stopped

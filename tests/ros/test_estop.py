@@ -50,20 +50,22 @@ def test_a_stop_is_confirmed_and_nothing_releases_it(tmp_path, coverage_bundle):
         assert not at_rest(fleet)
         code, said = estop(config.folder)
         assert code == 0 and said["confirmed"] == [0, 1, 2, 3] and said["seconds"] < 5.0
+        stopped = {"mode": "STOP", "driver": True}
+        assert said["robots"] == {str(robot): stopped for robot in range(4)}
         assert wait_for(lambda: at_rest(fleet), 5.0)
         fleet.kill_supervisor()
         fleet.start_supervisor()  # the next one knows nothing of a stop, and releases nobody
         time.sleep(2.0)
         assert at_rest(fleet)
         fleet.kill(2)
-        fleet.respawn(2)  # a new policy would drive; its driver was not restarted
+        fleet.respawn(2)  # a new policy would drive; its driver was not restarted, and says so
         time.sleep(3.0)
         assert at_rest(fleet)
         fleet.check(set())
     assert not orphans(str(config.folder))
     modes = {}
     for topic, _, message in messages_of(config.folder):
-        if topic.endswith("/state") and not topic.startswith("/robot_2"):
+        if topic.endswith("/state"):
             modes.setdefault(topic, []).append(message.mode)
     for topic, said in modes.items():
         first = said.index(3)
@@ -79,7 +81,8 @@ def test_it_needs_neither_supervisor_nor_world_nor_recorder(tmp_path, rendezvous
         time.sleep(1.0)
         code, said = estop(config.folder, "--seconds", 3)
         assert code == 1 and said["confirmed"] == [0, 2]
-        assert said["modes"]["1"] is None, "who is silent is named"
+        assert said["robots"]["1"]["mode"] is None, "who is silent is named"
+        assert said["robots"]["0"] == {"mode": "STOP", "driver": None}, "its driver died first"
         fleet.children["robot_1"].signal(signal.SIGCONT)
         code, said = estop("--domain", fleet.domain, "--seconds", 8)
         assert code == 0 and said["confirmed"] == [0, 1, 2], "found without being told"
@@ -98,4 +101,4 @@ def test_a_driver_brings_a_robot_without_policy_to_rest(tmp_path, coverage_bundl
 
 def test_nobody_there_is_said(tmp_path):
     code, said = estop("--domain", 99, "--seconds", 2.5)
-    assert code == 1 and said["confirmed"] == [] and said["modes"] == {}
+    assert code == 1 and said["confirmed"] == [] and said["robots"] == {}

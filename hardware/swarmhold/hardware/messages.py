@@ -81,6 +81,7 @@ class SensorFrame:
         sighted: roster indices of the teammates seen by identified sensing.
         sightings: (3) m each, relative position in the yaw frame.
         bodies: (3) m each, unidentified bodies within proximity range, yaw frame.
+        stopped: whether the driver holds the robot stopped until it is started anew.
     """
 
     stamp: float
@@ -92,6 +93,7 @@ class SensorFrame:
     sighted: tuple[int, ...]
     sightings: tuple[tuple[float, float, float], ...]
     bodies: tuple[tuple[float, float, float], ...]
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def read_frame(msg: Any) -> SensorFrame:
         sighted=tuple(msg.sighted),
         sightings=sightings,
         bodies=tuple(body for body in bodies if math.isfinite(sum(body))),
+        stopped=msg.stopped,
     )
 
 

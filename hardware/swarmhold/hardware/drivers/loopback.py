@@ -103,6 +103,7 @@ class LoopbackDriver:
             sighted=tuple(int(robot) for robot in sighted),
             sightings=tuple(_triple(offset[robot]) for robot in sighted),
             bodies=tuple(_triple(offset[robot]) for robot in near),
+            stopped=world.watchdogs[own].stopped,
         )
 
     def command(self, command: Command) -> Command:

@@ -23,6 +23,11 @@ class Watchdog:
         """Whether there ever was a command."""
         return self._heard_at > -float("inf")
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped for good."""
+        return self._stopped
+
     def anew(self) -> Watchdog:
         """That of another body with the same limits; one that was stopped stays stopped."""
         other = Watchdog(self._config)

@@ -186,7 +186,8 @@ def status_bytes(n: int) -> int:
 def frame_bytes(n: int) -> int:
     """`SensorFrame` of a robot that has all others about it."""
     cdr = _Cdr().header("world").put(8, 3).put(4, 6)
-    return cdr.sequence(1, n - 1).sequence(4, 3 * (n - 1)).sequence(4, 3 * (n - 1)).on_wire()
+    cdr.sequence(1, n - 1).sequence(4, 3 * (n - 1)).sequence(4, 3 * (n - 1))
+    return cdr.put(1).on_wire()
 
 
 def twist_bytes() -> int:

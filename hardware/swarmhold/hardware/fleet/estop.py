@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.security.access import OPERATOR
 from swarmhold.hardware.security.middleware import secured
 
-SEARCH_S = 2.0  # for robots on the graph, where nobody says how many there are
+SEARCH_S = 2.0  # for robots on the graph, where nobody says how many there are, and for drivers
 LOOK_S = 0.02
 
 
@@ -67,32 +67,60 @@ class Place:
     security: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Heard:
+    """What was heard of one robot since the stop was given.
+
+    Attributes:
+        mode: in its last state message; None: no message.
+        driver: whether its last sensor frame says that the driver is stopped too; None: no frame.
+    """
+
+    mode: str | None = None
+    driver: bool | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Policy and driver are stopped; a driver of which nothing is heard cannot object."""
+        return self.mode == "STOP" and self.driver is not False
+
+
 class Confirmations:
-    """Who is on the graph, and in which mode; filled by the node's status lines."""
+    """Who is on the graph, and what they say; filled by the node's status lines."""
 
     def __init__(self, robots: int) -> None:
         """Args: team size; 0: whoever is found."""
         self._lock = threading.Lock()
-        self._modes: dict[int, str | None] = dict.fromkeys(range(robots))
+        self._heard = {robot: Heard() for robot in range(robots)}
         self._known = robots > 0
 
     def take(self, _: str, values: dict[str, Any]) -> None:
         """A status line."""
-        if values["event"] == "robot":
-            with self._lock:
-                self._modes[int(values["robot"])] = values["mode"]
+        if values["event"] != "robot":
+            return
+        with self._lock:
+            heard = self._heard.setdefault(int(values["robot"]), Heard())
+            heard.mode = values.get("mode", heard.mode)
+            heard.driver = values.get("driver", heard.driver)
 
     @property
-    def modes(self) -> dict[int, str | None]:
-        """Last mode of every robot; None: nothing heard."""
+    def robots(self) -> dict[int, Heard]:
+        """By robot."""
         with self._lock:
-            return dict(sorted(self._modes.items()))
+            return {robot: replace(heard) for robot, heard in sorted(self._heard.items())}
+
+    @property
+    def everybody(self) -> bool:
+        """Whether somebody is there, and all of them have confirmed."""
+        robots = self.robots.values()
+        return bool(robots) and all(heard.confirmed for heard in robots)
 
     def complete(self, waited_s: float) -> bool:
-        """Whether everybody has confirmed; who is not known must be searched for first."""
-        modes = self.modes
-        searched = self._known or waited_s > SEARCH_S
-        return searched and bool(modes) and set(modes.values()) == {"STOP"}
+        """Whether nothing is to be waited for: robots and drivers that are unheard are searched."""
+        if not self.everybody:
+            return False
+        sure = self._known and all(heard.driver for heard in self.robots.values())
+        return sure or waited_s > SEARCH_S
 
 
 def main(argv: list[str]) -> int:
@@ -114,17 +142,15 @@ def _stop(args: EstopArgs, place: Place, folder: Path) -> int:
     began = time.monotonic()
     try:
         _wait(child, lambda waited: found.complete(waited) or waited > args.seconds)
-        modes, waited = found.modes, time.monotonic() - began
-        _tell(args, place, modes, waited)
+        _tell(args, place, found.robots, time.monotonic() - began)
         if args.hold:
             _wait(child, lambda _: False)
     except KeyboardInterrupt:
         if not args.hold:
             raise
-        modes = found.modes
     finally:
         end_all([child])
-    return 0 if modes and set(modes.values()) == {"STOP"} else 1
+    return 0 if found.everybody else 1
 
 
 def _wait(child: Child, done: Callable[[float], bool]) -> None:
@@ -136,21 +162,26 @@ def _wait(child: Child, done: Callable[[float], bool]) -> None:
         time.sleep(LOOK_S)
 
 
-def _tell(args: EstopArgs, place: Place, modes: dict[int, str | None], waited: float) -> None:
-    confirmed = [robot for robot, mode in modes.items() if mode == "STOP"]
+def _tell(args: EstopArgs, place: Place, robots: Mapping[int, Heard], waited: float) -> None:
+    confirmed = [robot for robot, heard in robots.items() if heard.confirmed]
     if args.json:
-        said = {"domain": place.domain, "seconds": waited, "confirmed": confirmed, "modes": modes}
-        print_json(said)
+        about_them = {robot: asdict(heard) for robot, heard in robots.items()}
+        said = {"domain": place.domain, "seconds": waited, "confirmed": confirmed}
+        print_json({**said, "robots": about_them})
         return
-    for robot, mode in modes.items():
-        if mode is None:
+    for robot, heard in robots.items():
+        if heard.mode is None:
             say(f"robot {robot}: NOT HEARD; only its driver's own watchdog holds it")
-        elif mode != "STOP":
-            say(f"robot {robot}: NOT CONFIRMED, {mode} when last heard")
-    if not modes:
+        elif heard.mode != "STOP":
+            say(f"robot {robot}: NOT CONFIRMED, {heard.mode} when last heard")
+        elif heard.driver is False:
+            say(f"robot {robot}: NOT CONFIRMED by its driver; do not restart its policy")
+        elif heard.driver is None:
+            say(f"robot {robot}: confirmed by its policy alone; no driver is heard")
+    if not robots:
         say(f"NOBODY was found on ROS domain {place.domain}; check domain and network")
     else:
-        who = f"{len(confirmed)} of {len(modes)} robots"
+        who = f"{len(confirmed)} of {len(robots)} robots"
         say(f"{who} confirmed the stop, {waited:.1f} s after it was given")
 
 

@@ -53,7 +53,8 @@ def team_access(faults: Sequence[bool], supervisors: int) -> dict[str, Access]:
     out["/recorder"] = _node("/recorder", (), everything)
     if any_faults:
         out["/faults"] = _node("/faults", (FAULTS,), ())
-    watched = (*_of_all(n, "state"), *_of_all(n, "status"), HEALTH, DIAGNOSTICS)
+    looked_at = (name for kind in ("state", "status", "sense") for name in _of_all(n, kind))
+    watched = (*looked_at, HEALTH, DIAGNOSTICS)
     out[OPERATOR] = _node(OPERATOR, (ESTOP,), watched)
     return out
 

@@ -67,6 +67,7 @@ def frame_to_ros(frame: SensorFrame) -> ros.SensorFrame:
     out.sighted = _bytes(frame.sighted)
     out.sightings = floats(value for point in frame.sightings for value in point)
     out.bodies = floats(value for point in frame.bodies for value in point)
+    out.stopped = frame.stopped
     return out
 
 

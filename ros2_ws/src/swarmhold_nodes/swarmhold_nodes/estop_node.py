@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 
 from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Bool
-from swarmhold_msgs.msg import RobotState
+from swarmhold_msgs.msg import RobotState, SensorFrame
 
+from swarmhold.hardware import wire
+from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import EstopParameters
 from swarmhold_nodes.parameters import declare
-from swarmhold_nodes.runtime import LATCHED_QOS, STATE_QOS, run, say
+from swarmhold_nodes.reception import Reception
+from swarmhold_nodes.runtime import LATCHED_QOS, STATE_QOS, STREAM_QOS, run, say
 
 EVERY_S = 0.1
 _STATE = re.compile(r"^/robot_(\d+)/state$")
 
 
 class EstopNode(Node):
-    """Publishes the latched stop; listens to the state messages of whoever is to obey."""
+    """Publishes the latched stop; listens to the policies and drivers of whoever is to obey."""
 
     def __init__(self, context: Context) -> None:
         """Say stop at once; several may do so at the same time."""
@@ -31,35 +35,45 @@ class EstopNode(Node):
             "operator", context=context, enable_rosout=False, start_parameter_services=False
         )
         told = declare(self, EstopParameters)
-        self._modes: dict[int, Mode | None] = {}
+        self._reception = Reception(self)
+        self._modes: dict[int, Mode] = {}
+        self._drivers: dict[int, bool] = {}
+        self._known: set[int] = set()
         self._pub = self.create_publisher(Bool, "/swarm/estop", LATCHED_QOS)
         for robot in range(told.team_size):
             self._listen(robot)
-        self._search = not self._modes
+        self._search = not self._known
         self.create_timer(EVERY_S, self._tick)
         self._tick()
         say("ready")
 
     def _listen(self, robot: int) -> None:
-        self._modes[robot] = None
-        self.create_subscription(RobotState, f"/robot_{robot}/state", self._on_state, STATE_QOS)
+        self._known.add(robot)
+        hear, space = self._reception.hear, f"/robot_{robot}"
+        hear(RobotState, f"{space}/state", partial(self._on_state, robot), STATE_QOS)
+        hear(SensorFrame, f"{space}/sense", partial(self._on_sense, robot), STREAM_QOS)
 
     def _tick(self) -> None:
         self._pub.publish(Bool(data=True))
         for topic, _ in self.get_topic_names_and_types() if self._search else ():
             found = _STATE.match(topic)
-            if found and int(found[1]) not in self._modes:
+            if found and int(found[1]) not in self._known:
                 self._listen(int(found[1]))
-                say("robot", robot=int(found[1]), mode=None)
+                say("robot", robot=int(found[1]))
 
-    def _on_state(self, msg: RobotState) -> None:
-        try:
-            mode = Mode(msg.mode)
-        except ValueError:
-            return  # no message of a robot's
-        if msg.robot in self._modes and self._modes[msg.robot] is not mode:
-            self._modes[msg.robot] = mode
-            say("robot", robot=msg.robot, mode=mode.name)
+    def _on_state(self, robot: int, msg: RobotState) -> None:
+        said = wire.read_state(msg, robot).mode
+        if said not in list(Mode):
+            raise MessageError(f"there is no mode {said}")
+        mode = Mode(said)
+        if self._modes.get(robot) is not mode:
+            self._modes[robot] = mode
+            say("robot", robot=robot, mode=mode.name)
+
+    def _on_sense(self, robot: int, msg: SensorFrame) -> None:
+        if self._drivers.get(robot) is not msg.stopped:
+            self._drivers[robot] = msg.stopped
+            say("robot", robot=robot, driver=msg.stopped)
 
 
 def main() -> int:

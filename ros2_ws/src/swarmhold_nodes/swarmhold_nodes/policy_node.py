@@ -212,8 +212,12 @@ class PolicyNode(LifecycleNode):
             self._controller.on_table(table, now)
 
     def _on_estop(self, msg: Bool) -> None:
+        if msg.data:
+            self._stop()
+
+    def _stop(self) -> None:
         """Stop for good: at once, and whether or not there is anything to control yet."""
-        if not msg.data or self._stopped:
+        if self._stopped:
             return
         self._stopped = True
         if self._controller is not None:
@@ -238,6 +242,8 @@ class PolicyNode(LifecycleNode):
             self._joined_at = now
         self._frame_at = now
         frame = wire.read_frame(msg)
+        if frame.stopped:  # whoever was started again after a stop has not heard of it
+            self._stop()
         self._acts = self._has_quorum(now)
         self._company.sensed(self, frame)
 

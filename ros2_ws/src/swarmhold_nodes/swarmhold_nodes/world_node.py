@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -148,8 +149,10 @@ class WorldNode(Node):
             self._move(now, idle)
             self._tell()
         stamp = time.time()
-        for publisher, frame in zip(self._sense_pubs, self._world.frames(stamp), strict=True):
-            publisher.publish(codec.frame_to_ros(frame))
+        frames = self._world.frames(stamp)
+        links = zip(self._sense_pubs, frames, self._watchdogs, strict=True)
+        for publisher, frame, watchdog in links:
+            publisher.publish(codec.frame_to_ros(replace(frame, stopped=watchdog.stopped)))
         truth = Truth()
         truth.header.stamp = codec.stamp_of(stamp)
         truth.positions = codec.doubles(self._world.position.ravel())
