@@ -14,7 +14,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
-from swarmhold.policies.detectors import alarms, found, watched
+from swarmhold.policies.detectors import alarms, found, subtle, watched
 from swarmhold.policies.detectors_cli import main, poisson
 from swarmhold.sim.disturb import BURSTY, CHANNELS, CONGESTED, Disturbances
 from swarmhold.sim.env import SwarmEnv
@@ -47,6 +47,15 @@ def test_who_is_found_when_and_whether_it_was_that_one(policy: OnnxPolicy) -> No
     assert seen.first == 1.0 and seen.harmed == 0.0
 
 
+def test_an_offset_of_three_sigmas_is_found(policy: OnnxPolicy) -> None:
+    health = policy.bundle.health
+    severity = subtle(health)
+    assert severity < 0.05, "a fraction of what one sighting shows"
+    args = (make_env(), lambda _: OnnxTeam(policy), health, "sensor_bias", 1, severity)
+    seen = found(*args)
+    assert np.isfinite(seen.delays_s).mean() > 0.9 and seen.first == 1.0
+
+
 def test_what_is_watched_is_what_happens(policy: OnnxPolicy) -> None:
     env = make_env()
     plan = [[FaultSpec("crash", 2, 1.0)]] * env.n_envs
@@ -69,11 +78,12 @@ def test_the_interval_is_exact(count: int) -> None:
 
 def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     given = [str(BUNDLE), "--robots", "4", "--episodes", "4", "--robot-hours", "0.01"]
-    given += ["--kinds", "crash", "sensor_freeze"]
+    given += ["--kinds", "crash", "sensor_bias"]
     assert main([*given, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["channel"] for row in told["channels"]] == list(CHANNELS)
-    assert [row["kind"] for row in told["kinds"]] == ["crash", "sensor_freeze"]
+    kinds = [(row["kind"], row["severity"] < 0.1) for row in told["kinds"]]
+    assert kinds == [("crash", False), ("sensor_bias", False), ("sensor_bias", True)]
     assert told["kinds"][0]["found"] == 1.0 and 0.0 < told["kinds"][0]["delay_p95_s"] < 1.0
     assert main(given) == 0
     assert "per robot hour" in capsys.readouterr().out

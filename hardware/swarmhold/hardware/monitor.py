@@ -1,5 +1,9 @@
 """What one observer notices about the others: silence, a stuck loop, a false pose, garbage.
 
+Where a robot claims to be is held against where it is seen twice over: far off in several sightings
+is a vote at once; a little off, but always, is summed up by an energy CUSUM (Page, Biometrika 41,
+1954): S <- max(0, S + (|e|^2 / sigma^2 - slack) dt), and S > limit accuses.
+
 Pure array functions. `...` are leading batch dimensions: none in a robot or the supervisor,
 (env, observer) in simulated evaluation.
 """
@@ -16,6 +20,11 @@ from swarmhold.hardware.sanity import Said, SanityConfig, SanityState, sanity_in
 from swarmhold.hardware.types import Bool, Float, Int
 
 LATEST_S = 1.0  # s, most that being late excuses
+UNSEEN_S = 0.15  # s, most that every message of a robot may be late by, so that nobody can tell
+BRAKES_S = 0.1  # s, of its way, that a robot may have stopped short of since it spoke
+LONGEST_S = 0.3  # s, most that one sighting counts for
+FARTHEST = 4.0  # sigmas, most that one sighting counts with: one that is far off proves little
+SLACK = 6.0  # squared sigmas of an error in space (3 on average) that count for nothing
 BITS = np.uint16  # what accusations are stored and sent as
 
 
@@ -56,6 +65,8 @@ class MonitorConfig:
         mismatch_m: distance between claimed and sensed position that counts as a vote; it is
             calibrated on fault-free flights and stored with the bundle.
         speed_mps: m/s, of the robots; what a message is late by, times this, is allowed on top.
+        sigma_m: m, per axis, of a claimed against a sensed position without faults; calibrated.
+        offset_limit_s: s, of the CUSUM; 0: not calibrated, so that only votes count.
         mismatch_window: sightings that are remembered.
         mismatch_votes: votes in the window that make an accusation.
         corrupt_votes: messages in a row that make an accusation.
@@ -70,6 +81,8 @@ class MonitorConfig:
     stuck_s: float = 0.30
     mismatch_m: float = 0.05
     speed_mps: float = 0.0
+    sigma_m: float = 0.05
+    offset_limit_s: float = 0.0
     mismatch_window: int = 5
     mismatch_votes: int = 3
     corrupt_votes: int = 3
@@ -114,12 +127,14 @@ class MonitorState:
     Attributes:
         last_now: (...) s, time of the last step.
         votes: (..., N, W) last cross-check votes, -1 where there was none yet.
+        offset: (..., N) s, the CUSUM of cross-checks.
         garbage: (..., N) corrupt messages in a row.
         sanity: what messages said before.
     """
 
     last_now: Float
     votes: Int
+    offset: Float
     garbage: Int
     sanity: SanityState
 
@@ -129,6 +144,7 @@ def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> Monito
     return MonitorState(
         last_now=np.full(lead, np.nan),
         votes=np.full((*lead, n, config.mismatch_window), -1, np.int8),
+        offset=np.zeros((*lead, n)),
         garbage=np.zeros((*lead, n), np.int16),
         sanity=sanity_init(lead, n),
     )
@@ -158,7 +174,7 @@ def monitor_step(
     channel = (late >= 2) & (late > config.common_share * count)
 
     sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
-    votes, mismatch, opinion = _cross_check(config, state.votes, inputs, odd.late)
+    votes, offset, mismatch, opinion = _cross_check(config, state, inputs, odd.late, now)
     garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
     garbage = np.minimum(garbage, 1000).astype(np.int16)
     found = {
@@ -180,6 +196,7 @@ def monitor_step(
             state,
             last_now=np.full(state.last_now.shape, now),
             votes=votes,
+            offset=offset,
             garbage=garbage,
             sanity=sanity,
         ),
@@ -187,16 +204,54 @@ def monitor_step(
     )
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what cannot be is reported elsewhere
+def offset_error(inputs: MonitorInput, late: Float) -> Float:
+    """(..., N) m between claimed and sensed position; NaN where nothing new was seen.
+
+    What an old message explains is left out: that the robot is further along on its way, by as
+    much as it went in the time that the message may be late by, or has stopped short of it.
+
+    Args:
+        inputs: what was received and sensed.
+        late: (..., N) s, what messages are known to be late by.
+    """
+    ahead, velocity = inputs.sensed - inputs.claimed, inputs.said.velocity
+    square = np.maximum(np.sum(velocity**2, axis=-1), 1e-12)
+    after = np.sum(ahead * velocity, axis=-1) / square
+    since = np.clip(after, -BRAKES_S, UNSEEN_S + np.clip(late, 0.0, LATEST_S))
+    error = np.sqrt(np.sum((ahead - since[..., None] * velocity) ** 2, axis=-1))
+    return np.where(inputs.fresh & np.isfinite(error), error, np.nan)
+
+
+def offset_step(config: MonitorConfig, offset: Float, error: Float, seconds: Float) -> Float:
+    """The CUSUM of cross-checks.
+
+    Args:
+        config: thresholds.
+        offset: (...) s, so far.
+        error: (...) m, see `offset_error`.
+        seconds: s since the last look.
+    """
+    sigmas = np.minimum(error / config.sigma_m, FARTHEST)
+    grown = np.maximum(offset + (sigmas**2 - SLACK) * np.minimum(seconds, LONGEST_S), 0.0)
+    return np.where(np.isnan(grown), offset, grown)
+
+
 def _cross_check(
-    config: MonitorConfig, votes: Int, inputs: MonitorInput, late: Float
-) -> tuple[Int, Bool, Bool]:
-    """Claimed against sensed position: votes, accusation, and whether there is an opinion."""
+    config: MonitorConfig, state: MonitorState, inputs: MonitorInput, late: Float, now: float
+) -> tuple[Int, Float, Bool, Bool]:
+    """Claimed against sensed position: votes, CUSUM, accusation, and whether it has an opinion."""
     allowed = config.mismatch_m + config.speed_mps * np.clip(late, 0.0, LATEST_S)
     error = np.sqrt(np.sum((inputs.claimed - inputs.sensed) ** 2, axis=-1))
     sighted = inputs.fresh & np.isfinite(error)
     vote = (error > allowed).astype(np.int8)
-    shifted = np.concatenate([votes[..., 1:], vote[..., None]], axis=-1)
-    votes = np.where(sighted[..., None], shifted, votes)
+    shifted = np.concatenate([state.votes[..., 1:], vote[..., None]], axis=-1)
+    votes = np.where(sighted[..., None], shifted, state.votes)
     opinion = (votes >= 0).sum(axis=-1) >= config.mismatch_votes
     accused = (votes == 1).sum(axis=-1) >= config.mismatch_votes
-    return votes, accused, opinion
+    if config.offset_limit_s == 0.0:
+        return votes, state.offset, accused, opinion
+    seconds = np.nan_to_num(now - state.last_now)[..., None]
+    offset = offset_step(config, state.offset, offset_error(inputs, late), seconds)
+    offset = np.minimum(offset, 2.0 * config.offset_limit_s)  # what was wrong may become right
+    return votes, offset, accused | (offset > config.offset_limit_s), opinion

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarmhold.hardware.memory import restart
-from swarmhold.hardware.monitor import BITS
+from swarmhold.hardware.monitor import BITS, MonitorConfig, offset_error, offset_step
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.sanity import sanity_init, sanity_step
 from swarmhold.hardware.settings import HealthSettings
@@ -31,6 +31,8 @@ LEAST_SLACK = 0.1  # of full speed; live loops jitter more than simulated ones
 USUAL = 99.0  # percent of the departures from the policy that count for nothing
 LEAST_M, LEAST_TIMES_S = 0.05, 0.15  # m, and s at full speed: least leap that is reported
 LEAST_STALL_S, MOST_STALL_S = 3.0, 8.0  # s, limits of a stand that is reported
+LEAST_SIGMA_M = 0.001  # m, of a cross-check
+LEAST_OFFSET_S = 1.0  # s, least CUSUM of cross-checks that accuses
 LEAST_S = 1.0  # s, least excess departure that accuses; a lossy radio alone brings about 0.9
 
 
@@ -44,22 +46,20 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
         policy_of: the policy that will fly; asked twice, for the robots and for their observer.
         episode: number of the batch of episodes.
     """
-    base = HealthSettings()
+    base, speed = HealthSettings(), env.spec.action_bound[0]
     near = replace(base.normality, near_m=env.model.near_range)
-    settings = replace(base, normality=near)
+    settings = replace(base, normality=near, monitor=replace(base.monitor, speed_mps=speed))
     shape = (env.scenario, env.robot, max(env.n_envs, ROUGH_TEAMS), env.n_robots)
     congested = SwarmEnv(*shape, disturbances=CHANNELS[CONGESTED])
     quiet, rough = (_fly(world, policy_of, settings, episode) for world in (env, congested))
     congested.close()
-    speed = env.spec.action_bound[0]
     least = max(LEAST_M, LEAST_TIMES_S * speed)
     mismatch = max(MARGIN * quiet.residual, LEAST_SIGMAS * env.model.peer_noise)
     return replace(
         settings,
         monitor=replace(
-            base.monitor,
+            _offset_limit(settings.monitor, quiet.errors, rough.errors, env.tick),
             mismatch_m=round(mismatch, 4),
-            speed_mps=speed,
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * quiet.leap, least), 4)),
         ),
         normality=replace(
@@ -77,10 +77,12 @@ class _Flown:
         residual: m, largest distance between a claimed and a sensed position.
         leap: m, farthest that somebody moved beyond his claimed speed.
         stand: s, longest stand of one who was asked to move.
+        errors: (T, E, N, N) m, the same of observer x subject, less what being late explains.
         departures: (T, E, N) from the policy, in shares of full speed.
     """
 
     residual: float
+    errors: Float
     leap: float
     stand: float
     departures: Float
@@ -91,7 +93,7 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
     step = env.reset(episode=episode)
     restart(policy)
     worst, leap, longest = 0.0, 0.0, 0.0
-    departures, before = [], sanity_init((env.n_envs,), env.n_robots)
+    errors, departures, before = [], [], sanity_init((env.n_envs,), env.n_robots)
     while not step.done.all():
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
@@ -99,13 +101,14 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
         now = float(step.time_s.max())
         sanity = settings.monitor.sanity
         before, odd = sanity_step(sanity, before, broadcast(seen.said), now)
+        errors.append(offset_error(seen, odd.late[:, None]))
         leap = max(leap, float(np.nanmax(odd.beyond, initial=0.0)))
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
         longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
         departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
-    return _Flown(worst, leap, longest, np.array(departures))
+    return _Flown(worst, np.array(errors, np.float32), leap, longest, np.array(departures))
 
 
 def accused(health: HealthSettings) -> str:
@@ -113,7 +116,8 @@ def accused(health: HealthSettings) -> str:
     monitor, odd = health.monitor, health.normality
     stands = f", or stands for {odd.stall_s:g} s" if odd.stall_s else ""
     return (
-        f"who claims to be {monitor.mismatch_m:g} m from where it is seen, leaps by "
+        f"who claims to be {monitor.mismatch_m:g} m from where it is seen, or always some "
+        f"{monitor.sigma_m:g} m per axis and more (CUSUM, {monitor.offset_limit_s:g} s), leaps by "
         f"{monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of full "
         f"speed (CUSUM, {odd.limit_s:g} s){stands}"
     )
@@ -123,6 +127,22 @@ def _stall_limit(quiet: float, rough: float) -> float:
     """From the longest stands (s) on both channels; 0 where robots stand and push as a habit."""
     limit = max(MARGIN * quiet + LEAST_STALL_S, MARGIN * rough)
     return round(limit, 2) if limit <= MOST_STALL_S else 0.0
+
+
+def _offset_limit(config: MonitorConfig, quiet: Float, rough: Float, tick: float) -> MonitorConfig:
+    """Sigma and limit from errors (T, E, N, N) of cross-checks, on a clean and a bad channel.
+
+    One observer alone takes nobody out, so what counts is the second highest CUSUM of a subject.
+    """
+    sigma = float(np.sqrt(np.nanmean(quiet**2) / 3.0))
+    config = replace(config, sigma_m=round(max(sigma, LEAST_SIGMA_M), 4))
+    limit = LEAST_OFFSET_S
+    for errors, margin in ((quiet, MARGIN), (rough, ROUGH_MARGIN)):
+        offset = np.zeros(errors.shape[1:])
+        for error in errors:
+            offset = offset_step(config, offset, error, np.asarray(tick))
+            limit = max(limit, margin * float(np.sort(offset, axis=1)[:, -2].max()))
+    return replace(config, offset_limit_s=round(limit, 4))
 
 
 def _limits(config: NormalityConfig, quiet: Float, rough: Float, tick: float) -> NormalityConfig:

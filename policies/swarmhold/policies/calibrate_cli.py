@@ -36,7 +36,7 @@ class CalibrateArgs:
     """Bundle folder to write; unsigned, since its manifest is another one."""
     robots: int | None = None
     """Team size; by default the largest one trained, 8 at most."""
-    teams: int = 8
+    teams: int = 32
     """Teams that fly side by side, one episode each."""
     backend: str = "pybullet"
     """Physics: pybullet, or batched, numpy, mixed, pybullet-native."""

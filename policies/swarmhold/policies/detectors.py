@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.expectations import EXPECTED, OUT
-from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.faults import FULL, FaultSpec
 from swarmhold.hardware.memory import restart
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Bool, Float, Int, teammate_index
@@ -146,21 +146,33 @@ class Found:
 
     Attributes:
         kind: of the fault.
+        severity: of the fault.
         delays_s: (E) from the onset; infinity where it was not found in time.
         first: share of the episodes with somebody out, in which that was the broken one first.
         harmed: healthy robots taken out, per episode.
     """
 
     kind: str
+    severity: float
     delays_s: Float
     first: float
     harmed: float
 
 
+def subtle(settings: HealthSettings, sigmas: float = 3.0) -> float:
+    """Severity of a `sensor_bias` that is so many sigmas of what the loop itself brings about."""
+    return min(sigmas * settings.monitor.sigma_m / FULL["sensor_bias"], 1.0)
+
+
 def found(
-    env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, kind: str, seed: int
+    env: SwarmEnv,
+    policy_of: PolicyOf,
+    settings: HealthSettings,
+    kind: str,
+    seed: int,
+    severity: float = 1.0,
 ) -> Found:
-    """Break one robot of every team of `LEAST_TEAM` to N at a random time, severity 1.
+    """Break one robot of every team of `LEAST_TEAM` to N at a random time.
 
     Args:
         env: environment; E is the number of episodes.
@@ -168,13 +180,14 @@ def found(
         settings: thresholds.
         kind: of the fault.
         seed: of teams, robots, onsets and faults.
+        severity: of the fault.
     """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(min(LEAST_TEAM, env.n_robots), env.n_robots + 1, env.n_envs)
     who = np.array([int(rng.integers(size)) for size in sizes])
     onset = rng.uniform(*ONSET_S, env.n_envs)
     plan = [
-        [FaultSpec(kind, int(robot), float(start), seed=int(rng.integers(2**31)))]
+        [FaultSpec(kind, int(robot), float(start), np.inf, severity, int(rng.integers(2**31)))]
         for robot, start in zip(who, onset, strict=True)
     ]
     until = ONSET_S[1] + EXPECTED[kind].watched_s
@@ -188,4 +201,4 @@ def found(
     harmed = np.isfinite(seen.out_at)
     harmed[teams, who] = False
     first = float(right.sum() / max(int(somebody.sum()), 1))
-    return Found(kind, delays, first, float(harmed.sum(axis=1).mean()))
+    return Found(kind, severity, delays, first, float(harmed.sum(axis=1).mean()))

@@ -18,7 +18,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import EXPECTED
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.types import Float
-from swarmhold.policies.detectors import LEAST_TEAM, Alarms, Found, alarms, found
+from swarmhold.policies.detectors import LEAST_TEAM, Alarms, Found, alarms, found, subtle
 from swarmhold.sim.disturb import CHANNELS, Disturbances
 from swarmhold.sim.env import SwarmEnv
 
@@ -71,6 +71,9 @@ def main(argv: list[str]) -> int:
     for kind in args.kinds:
         note(f"{kind}: {args.episodes} episodes")
         broken.append(found(env, policy_of, bundle.health, kind, args.seed))
+        if kind == "sensor_bias":  # as small as is to be found at all
+            small = subtle(bundle.health)
+            broken.append(found(env, policy_of, bundle.health, kind, args.seed, small))
     env.close()
     if args.json:
         rows = [_of_kind(row) for row in broken]
@@ -102,6 +105,7 @@ def _of_kind(row: Found) -> dict[str, Any]:
     there = np.isfinite(row.delays_s)
     return {
         "kind": row.kind,
+        "severity": row.severity,
         "episodes": len(row.delays_s),
         "found": float(there.mean()),
         "delay_p50_s": _quantile(row.delays_s, 50),
@@ -129,12 +133,20 @@ def _show(quiet: list[Alarms], broken: list[Found]) -> None:
         rates.add_row(channel["channel"], f"{channel['robot_hours']:.1f}", *map(_rate, events))
     console.print(rates)
     kinds = Table(title="one robot broken", title_justify="left")
-    for name in ("kind", "found", "p50", "p95", "the right one first", "healthy ones out"):
+    for name in (
+        "kind",
+        "severity",
+        "found",
+        "p50",
+        "p95",
+        "the right one first",
+        "healthy ones out",
+    ):
         kinds.add_column(name)
     for kind in map(_of_kind, broken):
         late = (kind["delay_p50_s"], kind["delay_p95_s"])
         kinds.add_row(
-            kind["kind"], f"{kind['found']:.0%}",
+            kind["kind"], f"{kind['severity']:.2g}", f"{kind['found']:.0%}",
             *("not found" if value is None else f"{value:.2f} s" for value in late),
             f"{kind['right_one_first']:.0%}", f"{kind['healthy_taken_out_per_episode']:.2f}",
         )  # fmt: skip
