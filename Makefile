@@ -19,10 +19,11 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Live robots need quiet cores: the tests that start them run alone, after everything else.
+# Live robots need cores to spare: small teams run side by side, the rest alone, after all else.
 test: lint
 	$(BIN)/pytest -m "not system" -n $(WORKERS) -q
-	$(BIN)/pytest -m system -q
+	$(BIN)/pytest -m "system and not quiet" -n $(WORKERS) -q
+	$(BIN)/pytest -m quiet -q
 
 bench: setup
 	$(BIN)/swarmhold bench onnx export/swarmhold/export/bundles/rendezvous-epuck

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarmhold.export.demo import SHIPPED
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
@@ -31,8 +30,7 @@ from swarmhold.hardware.signing import load_private, new_key, sign_bundle
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
 
-pytestmark = pytest.mark.system
-BUNDLES = sorted(Path(str(SHIPPED)).iterdir())
+pytestmark = [pytest.mark.system, pytest.mark.quiet]
 SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
 
 
@@ -206,18 +204,6 @@ def test_a_standby_takes_over_and_keeps_what_was_known(tmp_path, rendezvous_bund
     assert (recorded.robots[0].weights[late][:, 2] == 0.0).all()
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
-def test_every_shipped_bundle_flies(tmp_path, bundle):
-    with Fleet(FleetConfig(bundle, 4, tmp_path / "f", record=False)) as fleet:
-        assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 4 and fleet.live.world)
-        start = np.array(fleet.live.world["positions"])
-        time.sleep(4.0)
-        fleet.check(set())
-        moved = np.linalg.norm(np.array(fleet.live.world["positions"]) - start, axis=-1)
-        assert (moved > 0.02).sum() >= 2, "the team has set off"
-        assert fleet.held_up or states(fleet) == ["HEALTHY"] * 4
-
-
 def test_a_fleet_file_flies(tmp_path, rendezvous_bundle):
     (tmp_path / "fleet.yaml").write_text(
         f"bundle: {rendezvous_bundle}\nsupervisors: [localhost, localhost]\n"
@@ -303,15 +289,26 @@ def test_a_broken_bundle_never_starts(tmp_path, rendezvous_bundle):
     assert out.returncode == 2 and "does not exist" in err and "Traceback" not in err
 
 
+def free_domain():
+    found = choose_domain(None)
+    found.free()
+    return found.number
+
+
 def test_a_taken_domain_is_named(tmp_path, rendezvous_bundle):
     import socket
 
-    domain = choose_domain(None)
+    domain = free_domain()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("0.0.0.0", ports(domain)[0]))
         assert taken(domain)
         with pytest.raises(NotReadyError, match=f"ROS domain {domain} is in use"):
             Fleet(FleetConfig(rendezvous_bundle, 2, tmp_path / "f", domain=domain))
+    claim = choose_domain(domain)  # of somebody who has not started anything yet
+    with pytest.raises(NotReadyError, match=f"ROS domain {domain} is in use"):
+        choose_domain(domain)
+    claim.free()
+    assert choose_domain(domain).free() is None
 
 
 def test_a_second_robot_with_the_same_name_refuses_to_start(tmp_path, rendezvous_bundle):
@@ -327,7 +324,7 @@ def test_a_second_robot_with_the_same_name_refuses_to_start(tmp_path, rendezvous
 
 
 def test_node_arguments_of_a_robot_that_is_none(tmp_path, rendezvous_bundle):
-    env = {**os.environ, "ROS_LOG_DIR": str(tmp_path), "ROS_DOMAIN_ID": str(choose_domain(None))}
+    env = {**os.environ, "ROS_LOG_DIR": str(tmp_path), "ROS_DOMAIN_ID": str(free_domain())}
     env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     command = [sys.executable, "-m", "swarmhold_nodes.policy_node", "--ros-args"]
     command += ["-p", f"bundle:={tmp_path}/none"]

@@ -18,7 +18,7 @@ BUNDLE = Path(str(SHIPPED.joinpath("coverage-epuck")))
 
 @pytest.mark.parametrize(("kind", "severity"), CELLS)
 def test_what_becomes_of_a_broken_robot(tmp_path, kind, severity):
-    config = FleetConfig(BUNDLE, 5, tmp_path, record=False)
+    config = FleetConfig(BUNDLE, 5, tmp_path, record=False, processes=2)  # it, and the others
     found = live_cell(config, kind, severity)
     if not found.good:  # most flights are to be as expected, not each
         found = live_cell(replace(config, folder=tmp_path / "more"), kind, severity, flights=4)

@@ -16,7 +16,7 @@ from swarmhold.hardware.report.flight import read_flight
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.quiet]
 
 
 def test_robots_of_one_process_fail_each_for_itself(tmp_path, rendezvous_bundle):

@@ -20,7 +20,7 @@ from swarmhold.hardware.report.recording import messages_of
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import states, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.quiet]
 FLY = "import sys; from swarmhold.hardware.fleet.cli import main; sys.exit(main(sys.argv[1:]))"
 
 

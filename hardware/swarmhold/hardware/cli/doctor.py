@@ -226,6 +226,8 @@ def loopback() -> Finding:
 def domains() -> Finding:
     """Whether a ROS domain is free, its ports included."""
     try:
-        return Finding("ok", f"ROS domain {choose_domain(None)} and others are free")
+        domain = choose_domain(None)
+        domain.free()
+        return Finding("ok", f"ROS domain {domain.number} and others are free")
     except SwarmholdError as error:
         return Finding("warn", str(error))

@@ -10,11 +10,12 @@ from swarmhold.hardware.errors import ConfigError, NotReadyError
 
 HIGHEST = 100  # ports of higher ids run into the system's ephemeral range
 _PARTICIPANTS = 4  # first participants of a domain whose ports are probed
+_CLAIM = 2  # offset of a port within those of a domain that no participant uses
 
 
 def ports(domain: int, participants: int = _PARTICIPANTS) -> list[int]:
     """Unicast discovery ports of a domain's first participants (DDSI-RTPS 2.2, 9.6.1.1)."""
-    base = 7400 + 250 * domain
+    base = _base(domain)
     return [base + 10 + 2 * participant for participant in range(participants)]
 
 
@@ -29,11 +30,23 @@ def taken(domain: int) -> bool:
     return False
 
 
-def choose_domain(wanted: int | None) -> int:
-    """A free domain id.
+class Domain:
+    """A domain that is this process's own until it frees it or ends: others choose another one."""
+
+    def __init__(self, number: int, claim: socket.socket) -> None:
+        """Args: domain id, and a bound socket that keeps others off."""
+        self.number, self._claim = number, claim
+
+    def free(self) -> None:
+        """Let others have it."""
+        self._claim.close()
+
+
+def choose_domain(wanted: int | None) -> Domain:
+    """A free domain.
 
     Args:
-        wanted: take this one or fail; None: any, at random, so that runs do not race.
+        wanted: take this id or fail; None: any, at random.
 
     Raises:
         ConfigError: the id is out of range.
@@ -42,15 +55,35 @@ def choose_domain(wanted: int | None) -> int:
     if wanted is not None:
         if not 0 <= wanted <= HIGHEST:
             raise ConfigError(f"ROS domain {wanted} is out of range; choose 0 to {HIGHEST}")
-        if taken(wanted):
+        found = _claimed(wanted)
+        if found is None:
             raise NotReadyError(
                 f"ROS domain {wanted} is in use on this machine; stop what runs there, choose "
                 "another with --domain, or leave --domain away"
             )
-        return wanted
+        return found
     candidates = list(range(1, HIGHEST + 1))
     random.Random(os.getpid() ^ int.from_bytes(os.urandom(4), "big")).shuffle(candidates)
-    for domain in candidates:
-        if not taken(domain):
-            return domain
+    for number in candidates:
+        found = _claimed(number)
+        if found is not None:
+            return found
     raise NotReadyError("no free ROS domain between 1 and 100; stop other ROS 2 programs first")
+
+
+def _claimed(domain: int) -> Domain | None:
+    """The domain, unless somebody uses it, or has chosen it and not yet begun to."""
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind(("0.0.0.0", _base(domain) + _CLAIM))
+    except OSError:
+        claim.close()
+        return None
+    if taken(domain):
+        claim.close()
+        return None
+    return Domain(domain, claim)
+
+
+def _base(domain: int) -> int:
+    return 7400 + 250 * domain

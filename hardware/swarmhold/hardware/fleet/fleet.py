@@ -72,7 +72,8 @@ class Fleet:
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
-        self.domain = choose_domain(config.domain)
+        self._domain = choose_domain(config.domain)
+        self.domain = self._domain.number
         self.live = Live()
         self.children: dict[str, Child] = {}
         self.started_at = 0.0
@@ -389,4 +390,5 @@ class Fleet:
         children = list(self.children.values())
         self.children.clear()
         end_all(children)
+        self._domain.free()
         self._events.close()
