@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from swarmhold.export.plan_cli import plan, report, run
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.cli.config import note, parse, print_json
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.expectations import Cell
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.matrix import live_matrix
@@ -44,10 +45,20 @@ class MatrixArgs:
 
 
 def main(argv: list[str]) -> int:
+    """`faults WHAT`."""
+    known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
+    if argv[:1] == ["--help"]:
+        say(f"usage: swarmhold faults {{{','.join(known)}}} [--help]")
+        return 0
+    if not argv or argv[0] not in known:
+        word = argv[0] if argv else ""
+        raise ConfigError(f"say what to do with faults, not {word!r}; {hint(word, known)}")
+    return known[argv[0]](argv[1:])
+
+
+def matrix(argv: list[str]) -> int:
     """`faults matrix`: 0 if every cell is as expected, 1 if not."""
-    if argv[:1] != ["matrix"]:
-        raise ConfigError("say what to do with faults: swarmhold faults matrix --bundle BUNDLE")
-    args = parse(MatrixArgs, argv[1:], "swarmhold faults matrix")
+    args = parse(MatrixArgs, argv, "swarmhold faults matrix")
     if args.robots < 3 or args.episodes < 1 or args.flights < 1:
         raise ConfigError("the matrix takes at least 3 robots, 1 episode and 1 flight")
     cells: list[Cell] = []

@@ -109,6 +109,11 @@ class World:
         """(N) in contact during the last advance."""
         return self._physics.touched[0, self._body_of]
 
+    @property
+    def beyond(self) -> float:
+        """M by which the farthest robot is outside the fence; below 0: nobody is."""
+        return float(np.abs(self.position[:, :2]).max()) - self.half_width
+
     def take_over(self, robot: int) -> bool:
         """Let the next spare body be this robot from now on; False if there is none left.
 

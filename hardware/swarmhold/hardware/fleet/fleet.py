@@ -28,6 +28,7 @@ from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
+STOP_S = 2.0  # for which an emergency stop is said
 LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
@@ -362,6 +363,11 @@ class Fleet:
             }
         )
         return time.time()
+
+    def stop_team(self) -> None:
+        """Emergency stop, said for long enough that everybody has heard it."""
+        self._spawn("estop_node", {"team_size": self.config.robots}, "operator")
+        time.sleep(STOP_S)
 
     @property
     def held_up(self) -> bool:

@@ -115,6 +115,7 @@ def play(
     title: str,
     joins: Mapping[int, float] | None = None,
     spares: Spares | None = None,
+    watch: Callable[[Fleet, float], None] = lambda _, __: None,
 ) -> None:
     """Let a started fleet fly, and break it on cue.
 
@@ -125,6 +126,7 @@ def play(
         title: heads the live view.
         joins: when (s) absent robots are started, by index.
         spares: who takes whose place; None: nobody.
+        watch: looks at the fleet and the time (s), and raises what ends the flight early.
 
     Raises:
         NotReadyError: a node ended that nobody had broken.
@@ -149,6 +151,7 @@ def play(
                     print(f"{title}: {done[-1].strip()}", file=sys.stderr, flush=True)
             dead = {f.robot for f in faults if f.kind in ("crash", "reboot") and f.start_s <= now}
             fleet.check(dead)
+            watch(fleet, now)
             todo = [*_relief(fleet, spares, now), *todo]
             if live:
                 view.update(render(fleet, title, now, seconds, done))

@@ -69,7 +69,7 @@ class WorldNode(Node):
         self._started, self._first_at = False, 0.0
         self._awaited = told.awaited
         self._patient_until = time.monotonic() + told.wait_s
-        self._ticks = 0
+        self._ticks, self._touched = 0, np.zeros(self._n, bool)
         self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
         self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
         self._sense_pubs = []
@@ -159,6 +159,7 @@ class WorldNode(Node):
         truth.yaws = codec.floats(self._world.yaw)
         truth.commanded = (~idle).tolist()
         truth.touched = self._world.touched.tolist()
+        self._touched |= self._world.touched
         truth.error = error = self._world.task_error(~idle)
         self._truth_pub.publish(truth)
         self._ticks += 1
@@ -167,6 +168,8 @@ class WorldNode(Node):
                 "world",
                 error=round(error, 4),
                 positions=np.round(self._world.position[:, :2], 3).tolist(),
+                touched=np.flatnonzero(self._touched).tolist(),
+                beyond=round(self._world.beyond, 3),
             )
 
     def _waits(self, now: float) -> bool:

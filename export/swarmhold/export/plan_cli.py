@@ -1,0 +1,291 @@
+"""`swarmhold faults plan`, `run` and `report`: one fault plan, in whichever world."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from swarmhold.hardware.bundle import Bundle, open_bundle
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.files import replace_file
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.plan_flight import SOURCES, fly_plan
+from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.plan import FaultPlan, load_plan
+from swarmhold.hardware.report.plan_page import render
+from swarmhold.hardware.report.plan_record import recorded
+from swarmhold.hardware.report.score import Arm, Row, figures, plain, story
+from swarmhold.hardware.report.trace import Trace
+from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
+from swarmhold.policies.detectors_cli import poisson
+from swarmhold.policies.plan_flights import ARMS, flown
+from swarmhold.sim.env import SwarmEnv
+
+PLANS = files("swarmhold.export").joinpath("plans")
+World = Literal["sim", "ros"]
+
+
+@dataclass(frozen=True)
+class PlanArgs:
+    """Check a fault plan, and show what it comes to."""
+
+    plan: Annotated[Path | None, tyro.conf.Positional] = None
+    """Plan (YAML), or the name of one that ships."""
+    check: bool = False
+    """Say nothing but what is wrong."""
+    schema: bool = False
+    """Print the JSON schema of plans instead."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True)
+class RunArgs:
+    """Fly a fault plan, and score it."""
+
+    plan: Annotated[Path, tyro.conf.Positional]
+    """Plan (YAML), or the name of one that ships."""
+    world: World = "sim"
+    """sim: simulated episodes at batch speed; ros: live ROS 2 nodes in real time."""
+    bundle: Path = Path("coverage-epuck")
+    """Bundle that flies; default: one that ships."""
+    arms: tuple[str, ...] = ()
+    """Who tells the weights: free (nothing is broken), none, supervisor, oracle (sim only);
+    default: all that the world knows."""
+    layouts: int = 8
+    """sim: start positions that the plan is flown from."""
+    out: Path | None = None
+    """New folder for flights and report; default: flights/plan-<time>."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True)
+class ReportArgs:
+    """Write the page of a plan that was flown; of two, side by side."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """One or two folders that `faults run` wrote."""
+    out: Path | None = None
+    """Page; default: report.html in the first folder."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+def plan(argv: list[str]) -> int:
+    """`faults plan`."""
+    args = parse(PlanArgs, argv, "swarmhold faults plan")
+    if args.schema:
+        say(json.dumps(FaultPlan.model_json_schema(), indent=2))
+        return 0
+    if args.plan is None:
+        raise ConfigError("give a plan: swarmhold faults plan PLAN.yaml")
+    found = load_plan(located(args.plan))
+    faults = found.faults_drawn()
+    if args.json:
+        rows = [_plain(fault) for fault in faults]
+        print_json({"name": found.name, "length_s": found.length_s, "faults": rows})
+    elif args.check:
+        say(f"{args.plan}: {len(faults)} faults in {found.length_s:.0f} s, nothing is wrong")
+    else:
+        _show(found, faults)
+    return 0
+
+
+def located(plan: Path) -> Path:
+    """The file, or that of a plan that ships under this name.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    ours = {file.name.removesuffix(".yaml"): file for file in PLANS.iterdir()}
+    if plan.exists():
+        return plan
+    if str(plan) not in ours:
+        cure = hint(plan, sorted(ours), otherwise="plans that ship")
+        raise ConfigError(f"{plan} does not exist; {cure}")
+    return Path(str(ours[str(plan)]))
+
+
+def _plain(fault: FaultSpec) -> dict[str, Any]:
+    return {name: getattr(fault, name) for name in FaultSpec.__slots__}
+
+
+def _show(found: FaultPlan, faults: Sequence[FaultSpec]) -> None:
+    table = Table(title=f"{found.name}: {found.length_s:.0f} s, {found.robots} robots")
+    for name in ("from", "to", "robot", "kind", "severity"):
+        table.add_column(name, justify="right")
+    for fault in faults:
+        times = f"{fault.start_s:.1f} s", f"{fault.end_s:.1f} s"
+        table.add_row(*times, str(fault.robot), fault.kind, f"{fault.severity:g}")
+    Console().print(table)
+
+
+def run(argv: list[str]) -> int:
+    """`faults run`: 0 if it was flown to its end, 1 if it was aborted."""
+    args = parse(RunArgs, argv, "swarmhold faults run")
+    found, bundle = load_plan(located(args.plan)), open_bundle(args.bundle)
+    known = ARMS if args.world == "sim" else SOURCES
+    arms = tuple(dict.fromkeys(args.arms or known))
+    wrong = [arm for arm in arms if arm not in known]
+    if wrong or "supervisor" not in arms or args.layouts < 1:
+        raise ConfigError(
+            f"--arms {' '.join(arms)}: {args.world} knows {', '.join(known)}, and supervisor must "
+            "be among them; --layouts is at least 1"
+        )
+    folder = args.out or Path("flights") / time.strftime("plan-%Y%m%d-%H%M%S")
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already; choose a new folder with --out")
+    folder.mkdir(parents=True)
+    with stoppable():
+        scored = (_in_sim if args.world == "sim" else _in_ros)(args, found, bundle, arms, folder)
+    told = {
+        "plan": found.model_dump(mode="json"),
+        "world": args.world,
+        "bundle": bundle.manifest.name,
+        "digest": bundle.digest,
+        "scenario": bundle.manifest.scenario,
+        "robot": bundle.manifest.robot,
+        **scored,
+    }
+    _write(folder / "report.json", json.dumps(told, allow_nan=False, indent=1) + "\n")
+    _write(folder / "report.html", render([told]))
+    if args.json:
+        print_json({**told, "report": str(folder / "report.html")})
+    else:
+        _say(told)
+        say(f"report: {folder / 'report.html'}")
+    return 1 if told["aborted"] else 0
+
+
+def _in_sim(
+    args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str], folder: Path
+) -> dict[str, Any]:
+    manifest, policy = bundle.manifest, OnnxPolicy(bundle)
+    faults, seconds = found.faults_drawn(), found.length_s
+    made = []
+    for source in arms:
+        note(f"{args.layouts} simulated flights of {seconds:.0f} s, weights: {source}")
+        env = SwarmEnv(
+            manifest.scenario, manifest.robot, args.layouts, found.robots, seed=found.seed,
+            contacts=True,
+        )  # fmt: skip
+        made.append(flown(env, lambda _: OnnxTeam(policy), bundle.health, faults, seconds, source))
+        env.close()
+    free = next((arm.flights for arm in made if arm.source == "free"), (None,) * args.layouts)
+    helped = next(arm.flights for arm in made if arm.source == "supervisor")
+    rows = [story(t, faults, {}, other, True) for t, other in zip(helped, free, strict=True)]
+    return _scored(made, rows, "")
+
+
+def _in_ros(
+    args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str], folder: Path
+) -> dict[str, Any]:
+    made, rows = [], []
+    config = FleetConfig(args.bundle, found.robots, folder, seed=found.seed)
+    kept = {}
+    for source in arms:
+        own = replace(config, folder=folder / source)
+        title = f"{found.name}, weights: {source}"
+        note(f"flight of {found.length_s:.0f} s, weights: {source}")
+        fly_plan(own, found, source, title)
+        kept[source] = recorded(own.folder, () if source == "free" else found.faults_drawn())
+        made.append(Arm(source, (kept[source].trace,)))
+    helped = kept["supervisor"]
+    free = kept["free"].trace if "free" in kept else None
+    rows.append(story(helped.trace, helped.faults, helped.answers, free, False))
+    ended = {source: each.aborted for source, each in kept.items() if each.aborted}
+    aborted = "; ".join(f"{source}: {reason}" for source, reason in ended.items())
+    return _scored(made, rows, aborted)
+
+
+def _scored(made: Sequence[Arm], rows: Sequence[Sequence[Row]], aborted: str) -> dict[str, Any]:
+    helped = next(arm for arm in made if arm.source == "supervisor")
+    return {
+        "aborted": aborted,
+        "figures": finite(figures(made, rows, poisson)),
+        "rows": [finite(plain(own)) for own in rows],
+        "lanes": _lanes(helped.flights[0]),
+    }
+
+
+def _lanes(trace: Trace) -> dict[str, Any]:
+    """What the supervisor said of each robot in the first flight: changes alone."""
+    lanes = []
+    for robot in range(trace.n):
+        states = trace.states[:, robot]
+        turns = [0, *(int(k) + 1 for k in (states[1:] != states[:-1]).nonzero()[0])]
+        lanes.append([[round(float(trace.table_t[k]), 2), int(states[k])] for k in turns])
+    return {"end_s": round(float(trace.t[-1]), 2), "robots": lanes}
+
+
+def finite(value: Any) -> Any:
+    """The same for JSON, which has no NaN and no infinity."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _say(told: dict[str, Any]) -> None:
+    found = told["figures"]
+    delay, arms = found["detection_delay_s"], found["arms"]
+    if told["aborted"]:
+        say(f"ABORTED: {told['aborted']}")
+    status = ", ".join(f"{count} {word}" for word, count in found["status"].items())
+    say(f"{found['faults']} faults: {status}")
+    seconds = "no delay" if delay["p50"] is None else f"after {delay['p50']:.2f} s (p50)"
+    say(f"{found['to_be_found']} were to be found, {found['missed']} missed; found {seconds}")
+    rate = found["false_alarms_per_robot_hour"]
+    if rate[0] is not None:
+        say(f"false alarms: {rate[0]:.2f} [{rate[1]:.2f}, {rate[2]:.2f}] per robot-hour")
+    for source, arm in arms.items():
+        if arm["retained"] is not None and source != "free":
+            say(f"task retained, weights from {source}: {arm['retained']:.0%}")
+
+
+def report(argv: list[str]) -> int:
+    """`faults report`."""
+    args = parse(ReportArgs, argv, "swarmhold faults report")
+    if not 1 <= len(args.runs) <= 2:
+        raise ConfigError("give one or two folders that `swarmhold faults run` wrote")
+    told = [_read(folder) for folder in args.runs]
+    out = args.out or args.runs[0] / ("report.html" if len(told) == 1 else "comparison.html")
+    _write(out, render(told))
+    if args.json:
+        print_json({"report": str(out), "runs": [one["figures"] for one in told]})
+    else:
+        say(f"report: {out}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "report.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        _ = told["figures"]["arms"], told["rows"], told["lanes"]["robots"], told["plan"]["name"]
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); give a run's folder"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged; fly the plan again") from error
+    return dict(told)

@@ -1,0 +1,177 @@
+"""Effect probes: whether a fault that was injected did anything, by what can be seen of it.
+
+A fault that has no effect proves nothing about who found it or missed it. Each kind has a probe
+of its own, over the trace of the flight; none looks at what the detectors made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.report.trace import Heard, Trace
+from swarmhold.hardware.types import Bool, Float
+
+GAP_S = 0.25  # s without a message of a robot that is silent
+BEFORE_S = 5.0  # s of the flight before a fault with which it is compared
+APART_M = 0.02  # m, by which positions differ
+RATE = 0.95  # share of the messages that still come in when some are lost
+LATE_S = 0.1  # s, by which messages are later than before, or their clock is off
+FULL_SPEED = 0.6  # share of the largest set-point that a team at work does not keep up
+ASKED, OBEYED = 0.3, 0.8  # set-points by which, and to which share, motors are judged
+DECIDES = 0.2  # share of decisions that are lacking
+
+Probe = Callable[[Trace, FaultSpec, float, float], bool]
+
+
+def effect(trace: Trace, fault: FaultSpec, twin: Trace | None = None) -> str:
+    """What a fault did: "applied", "no effect", or "healed by itself" before its end.
+
+    Args:
+        trace: flight in which it was injected.
+        fault: as it was injected, onset in s of the flight.
+        twin: the same flight without faults, equal up to the first onset; None: there is none.
+    """
+    end = min(fault.end_s, float(trace.t[-1]))
+    middle = fault.start_s + 0.5 * (end - fault.start_s)
+    whole = _acts(trace, fault, fault.start_s, end, twin)
+    if not whole and not _acts(trace, fault, fault.start_s, middle, twin):
+        return "no effect"
+    later = _acts(trace, fault, middle, end, twin)
+    return "applied" if later or fault.kind == "reboot" else "healed by itself"
+
+
+def _acts(trace: Trace, fault: FaultSpec, start: float, end: float, twin: Trace | None) -> bool:
+    if fault.kind in _MOVES and twin is not None:
+        return _strays(trace, twin, fault.robot, start, end)
+    return PROBES[fault.kind](trace, fault, start, end)
+
+
+def _strays(trace: Trace, twin: Trace, robot: int, start: float, end: float) -> bool:
+    steps = (trace.t >= start) & (trace.t <= end) & (trace.t <= twin.t[-1])
+    ours = trace.position[steps, robot]
+    theirs = twin.position[: len(trace.t)][steps[: len(twin.t)], robot]
+    shared = min(len(ours), len(theirs))
+    apart = np.linalg.norm(ours[:shared] - theirs[:shared], axis=-1)
+    return bool(apart.max(initial=0.0) > APART_M)
+
+
+def _within(heard: Heard, start: float, end: float) -> Bool:
+    return np.asarray((heard.t >= start) & (heard.t <= end))
+
+
+def _before(heard: Heard, start: float) -> Bool:
+    return np.asarray((heard.t < start) & (heard.t >= start - BEFORE_S))
+
+
+def _silence(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    times = trace.heard[fault.robot].t
+    inside = times[(times > start) & (times < end)]
+    gaps = np.diff(np.concatenate([[start], inside, [end]]))
+    return bool(gaps.max() > GAP_S)
+
+
+def _deaf(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """It is not heard, or hears fewer of the others than it did."""
+    heard = trace.heard[fault.robot]
+    now, then = heard.hears[_within(heard, start, end)], heard.hears[_before(heard, fault.start_s)]
+    fewer = bool(len(now) and len(then)) and float(np.nanmin(now)) < 0.6 * float(np.nanmax(then))
+    return fewer or _silence(trace, fault, start, end)
+
+
+def _two_senders(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    boots = heard.boot[_within(heard, start, end)]
+    return len(np.unique(boots)) > 1 or int((np.diff(boots) != 0.0).sum()) > 1
+
+
+def _lag(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    now, then = heard.late[_within(heard, start, end)], heard.late[_before(heard, fault.start_s)]
+    if not len(now) or not len(then):
+        return False
+    return bool(abs(np.median(now) - np.median(then)) > LATE_S)
+
+
+def _lossy(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    since = min(BEFORE_S, fault.start_s)
+    if since <= 0.0 or end <= start:
+        return False
+    usual = _before(heard, fault.start_s).sum() / since
+    return bool(_within(heard, start, end).sum() / (end - start) < RATE * usual)
+
+
+def _claims(trace: Trace, robot: int, chosen: Bool) -> Float:
+    """(K, 2) m, claimed less true positions."""
+    heard = trace.heard[robot]
+    times = heard.t[chosen]
+    true = np.stack(
+        [np.interp(times, trace.t, trace.position[:, robot, axis]) for axis in (0, 1)], axis=-1
+    )
+    return np.asarray(heard.position[chosen] - true)
+
+
+def _wrong_claim(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """Claims are off, by more than they were before: all of them, or as noise."""
+    heard = trace.heard[fault.robot]
+    now = _claims(trace, fault.robot, _within(heard, start, end))
+    then = _claims(trace, fault.robot, _before(heard, fault.start_s))
+    now, then = now[np.isfinite(now).all(axis=-1)], then[np.isfinite(then).all(axis=-1)]
+    if not len(now):
+        return False
+    usual = float(np.percentile(np.linalg.norm(then, axis=-1), 90)) if len(then) else 0.0
+    return bool(np.percentile(np.linalg.norm(now, axis=-1), 75) > usual + APART_M)
+
+
+def _garbage(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    return bool((~np.isfinite(heard.position[_within(heard, start, end)])).any())
+
+
+def _full_speed(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    speed = heard.speed[_within(heard, start, end)]
+    return bool(len(speed)) and bool(np.nanmean(speed) > FULL_SPEED)
+
+
+def _weak(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """It moves less than it is told to, compared with before."""
+    now = _tracking(trace, fault.robot, start, end)
+    then = _tracking(trace, fault.robot, fault.start_s - BEFORE_S, fault.start_s)
+    return now < OBEYED * then
+
+
+def _tracking(trace: Trace, robot: int, start: float, end: float) -> float:
+    """Speed for each share of the largest set-point; NaN where hardly anything was asked for."""
+    heard = trace.heard[robot]
+    asked = np.interp(trace.t, heard.t, np.nan_to_num(heard.speed)) if len(heard.t) else trace.t * 0
+    step = np.diff(trace.position[:, robot], axis=0) / np.diff(trace.t)[:, None]
+    moved = np.linalg.norm(step, axis=-1)
+    chosen = (trace.t[1:] >= start) & (trace.t[1:] <= end) & (asked[1:] > ASKED)
+    return float((moved[chosen] / asked[1:][chosen]).mean()) if chosen.sum() > 3 else float("nan")
+
+
+def _dithers(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    now = heard.decided[_within(heard, start, end)]
+    then = heard.decided[_before(heard, fault.start_s)]
+    return bool(len(now) and len(then)) and bool(now.mean() < then.mean() * (1.0 - DECIDES))
+
+
+_MOVES = (*("runaway", "adversary", "overrun", "slow", "motor_off", "motor_stuck", "battery"),)
+PROBES: dict[str, Probe] = {
+    **dict.fromkeys(("crash", "freeze", "reboot"), _silence),
+    **dict.fromkeys(("link_loss", "partition"), _deaf),
+    **dict.fromkeys(("delay", "clock"), _lag),
+    **dict.fromkeys(("sensor_bias", "sensor_drift", "sensor_freeze"), _wrong_claim),
+    **dict.fromkeys(("sensor_noise", "spoof", "replay"), _wrong_claim),
+    **dict.fromkeys(("sensor_nan", "nan"), _garbage),
+    **dict.fromkeys(("runaway", "adversary"), _full_speed),
+    **dict.fromkeys(("slow", "battery", "motor_off", "motor_stuck"), _weak),
+    "duplicate": _two_senders,
+    "drop": _lossy,
+    "overrun": _dithers,
+}

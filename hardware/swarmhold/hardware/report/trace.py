@@ -1,0 +1,178 @@
+"""What is scored of a flight, whichever world it was flown in.
+
+The same arrays are made of a simulated episode, of a recording of live nodes, and of one of
+robots; probes and figures know nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from swarmhold.hardware.errors import MessageError
+from swarmhold.hardware.monitor import Accusation
+from swarmhold.hardware.report.flight import Flight, read_flight
+from swarmhold.hardware.report.recording import about, events_of, messages_of
+from swarmhold.hardware.spec import policy_spec
+from swarmhold.hardware.types import Bool, Float, Int
+from swarmhold.hardware.wire import read_state
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came in from one robot, K messages.
+
+    Attributes:
+        t: (K) s, receipt.
+        late: (K) s from its stamp to receipt, on the two clocks as they are.
+        boot: (K) boot ids.
+        position: (K, 2) m, where it claims to be; NaN where it says what cannot be.
+        hears: (K) share of its teammates that it says it hears.
+        speed: (K) share of the largest set-point that it drives itself with; NaN where unknown.
+        decided: (K) whether it had decided anew.
+    """
+
+    t: Float
+    late: Float
+    boot: Float
+    position: Float
+    hears: Float
+    speed: Float
+    decided: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One flight of N robots; times in s since the team began to act.
+
+    Attributes:
+        t: (T) s, of the truth.
+        position: (T, N, 2) m.
+        touched: (T, N) in contact.
+        error: (T) m, of the task, over the robots that act.
+        table_t: (S) s, of the supervisor's verdicts.
+        states: (S, N) `HealthState`.
+        heard: of each robot.
+        half_width: m, of the fence.
+        misses: share of control ticks that were missed; NaN where there is no clock to miss.
+    """
+
+    t: Float
+    position: Float
+    touched: Bool
+    error: Float
+    table_t: Float
+    states: Int
+    heard: tuple[Heard, ...]
+    half_width: float
+    misses: float
+
+    @property
+    def n(self) -> int:
+        """Team size."""
+        return len(self.heard)
+
+
+def trace_of(folder: Path) -> Trace:
+    """The trace of a recorded flight.
+
+    Raises:
+        ConfigError: the folder is no flight, or its recording is missing or damaged.
+    """
+    flight = read_flight(folder)
+    started = _started(folder)
+    return Trace(
+        t=flight.t,
+        position=flight.position,
+        touched=flight.touched,
+        error=flight.error,
+        table_t=flight.table_t,
+        states=flight.table_states,
+        heard=_heard(folder, flight, started),
+        half_width=flight.half_width,
+        misses=_misses(flight),
+    )
+
+
+def _started(folder: Path) -> float:
+    lines = events_of(folder)
+    about(folder, lines)
+    return next(float(line["t"]) for line in lines if line["event"] == "started")
+
+
+def _heard(folder: Path, flight: Flight, started: float) -> tuple[Heard, ...]:
+    """From state messages and set-points."""
+    n = flight.n
+    bound = np.asarray(policy_spec(str(flight.info["robot"])).action_bound)
+    drives = policy_spec(str(flight.info["robot"])).drives
+    rows: list[list[tuple[float, ...]]] = [[] for _ in range(n)]
+    sent: list[list[tuple[float, float]]] = [[] for _ in range(n)]
+    for topic, received, message in messages_of(folder):
+        name, _, kind = topic.rpartition("/")
+        if not name.startswith("/robot_") or not name[7:].isdigit() or int(name[7:]) >= n:
+            continue
+        robot = int(name[7:])
+        if kind == "state":
+            row = _state_row(message, robot, n, received, started)
+            rows[robot].extend(row)
+        elif kind == "cmd_vel":
+            twist = message.twist
+            second = twist.angular.z if drives else twist.linear.y
+            share = np.abs([twist.linear.x, second]) / bound
+            sent[robot].append((received - started, float(share.max())))
+    return tuple(
+        _as_heard(rows[robot], sent[robot], flight.robots[robot].t, flight.robots[robot].inference)
+        for robot in range(n)
+    )
+
+
+def _state_row(
+    message: object, robot: int, n: int, received: float, started: float
+) -> list[tuple[float, ...]]:
+    try:
+        state = read_state(message, robot)
+    except MessageError:
+        return []  # nobody took it for his
+    bits = np.frombuffer(state.accusations, "<u2")
+    hears = np.nan
+    if len(bits) == n and n > 1:
+        hears = float(((np.delete(bits, robot) & Accusation.HEARD) != 0).mean())
+    place = state.position[:2]
+    return [(received - started, received - state.stamp, state.boot_id, *place, hears)]
+
+
+def _as_heard(
+    rows: list[tuple[float, ...]], sent: list[tuple[float, float]], at: Float, inference: Float
+) -> Heard:
+    table = np.array(rows, float).reshape(-1, 6)
+    t = table[:, 0]
+    orders = np.array(sent, float).reshape(-1, 2)
+    return Heard(
+        t=t,
+        late=table[:, 1],
+        boot=table[:, 2],
+        position=table[:, 3:5],
+        hears=table[:, 5],
+        speed=last_at(orders[:, 0], orders[:, 1], t),
+        decided=last_at(at, np.asarray(inference > 0.0, float), t) > 0.0,
+    )
+
+
+def last_at(times: Float, values: Float, t: Float) -> Float:
+    """(K) the last of the values (L) up to each of the times t (K); NaN before the first."""
+    if not len(times):
+        return np.full(len(t), np.nan)
+    index = np.searchsorted(times, t, side="right") - 1
+    found: Float = np.where(index >= 0, values[np.maximum(index, 0)], np.nan)
+    return found
+
+
+def _misses(flight: Flight) -> float:
+    """Share of the ticks of all robots that were missed, boots apart."""
+    missed = ticks = 0.0
+    for log in flight.robots:
+        missed += float(np.maximum(np.diff(log.missed, prepend=log.missed[:1]), 0.0).sum())
+        ticks += len(log.t)
+    return missed / max(ticks + missed, 1.0)
