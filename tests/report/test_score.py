@@ -167,6 +167,15 @@ def test_a_false_alarm_is_one_while_nothing_acts():
     assert calm * (N - 1) < made["robot_hours"] * 3600.0 < calm * N
 
 
+def test_nobody_is_credited_with_a_robot_that_was_out_anyway():
+    before = (ROBOT, HealthState.PROBATION, START - 3.0, END + 5.0)
+    trace = judged(before)
+    rows = story(trace, [spec("crash")], {}, None, False)
+    assert rows[0].out_before and not rows[0].counts
+    made = figures([Arm("supervisor", (trace,))], [rows], exact)
+    assert made["to_be_found"] == made["missed"] == 0 and made["detection_delay_s"]["p50"] is None
+
+
 def test_what_is_not_injected_is_no_miss():
     rows = story(judged(), [spec("crash")], {0: "not injected"}, None, False)
     made = figures([Arm("supervisor", (judged(),))], [rows], exact)

@@ -20,6 +20,7 @@ from swarmhold.hardware.faults import KINDS, FaultSpec, FaultType, FaultUnit
 from swarmhold.hardware.messages import MOST_ROBOTS
 
 LONGEST_S = 30.0  # of one fault, in the field
+SETTLES_S = 20.0  # s after a fault in which a robot is spared the next one, if another can have it
 KIND_OF = {(unit, how): kind for kind, (unit, how) in KINDS.items()}
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _Time = Annotated[float, Field(ge=0.0, le=3600.0)]
@@ -35,7 +36,7 @@ class Event(BaseModel):
     type: FaultType
     """How it fails."""
     target: Annotated[int, Field(ge=0, lt=MOST_ROBOTS)] | Literal["any"] = "any"
-    """Roster index, or any robot that nothing has befallen yet, if there is one."""
+    """Roster index, or any: one of those that were broken the fewest times."""
     at_s: _Time | tuple[_Time, _Time]
     """Onset, s after the team has begun to act; of two, any time between them."""
     duration_s: Annotated[float, Field(gt=0.0, le=LONGEST_S)]
@@ -127,8 +128,9 @@ class FaultPlan(BaseModel):
         return max(fault.end_s for fault in self.faults_drawn()) + self.rest_s
 
     def _pick(self, drawn: Sequence[FaultSpec], now: float, rng: np.random.Generator) -> int:
-        """Somebody whole: of those that were broken the fewest times, who is not broken now."""
+        """Somebody whole, of those that were broken the fewest times, and not just now."""
         times = np.bincount([fault.robot for fault in drawn], minlength=self.robots).astype(float)
+        times[[fault.robot for fault in drawn if now < fault.end_s + SETTLES_S]] += 0.5
         times[[fault.robot for fault in drawn if fault.active(now)]] = np.inf
         most = self.limits.robots
         if most is not None and len({fault.robot for fault in drawn}) >= most:

@@ -28,7 +28,7 @@ SUMMARY = {
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
     "estop": "stop every robot of a team, and count who confirms it",
-    "faults": "what the health chain makes of every kind of fault",
+    "faults": "fault plans in simulation and live, scored; every kind of fault by itself",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "report": "flight recordings to one HTML page",
 }

@@ -134,6 +134,7 @@ def _faults(run: Told) -> str:
     body = []
     for row in run["rows"][0]:
         late = _s(row["confirmed_s"]) if row["to_be_found"] else _unjust(row)
+        late = "<span class='quiet'>was out before</span>" if row["out_before"] else late
         cells = [
             str(row["index"] + 1),
             f"<b>{escape(row['kind'])}</b> <span class='quiet'>{row['unit']}/{row['type']}"

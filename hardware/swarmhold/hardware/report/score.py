@@ -43,6 +43,7 @@ class Row:
         end_s: s of the flight.
         status: applied, unsupported, no effect, healed by itself, or not injected.
         to_be_found: whether it is to be taken out of the team for it.
+        out_before: whether it was out of the team anyway, so that nobody can be credited.
         suspected_s: until the supervisor had a doubt.
         confirmed_s: until it took the robot out of the team.
         verdict: `HealthState` that it was given.
@@ -62,6 +63,7 @@ class Row:
     end_s: float
     status: str
     to_be_found: bool
+    out_before: bool = False
     suspected_s: float | None = None
     confirmed_s: float | None = None
     verdict: str = "HEALTHY"
@@ -73,7 +75,8 @@ class Row:
     @property
     def counts(self) -> bool:
         """Whether somebody could have found it, and should have."""
-        return self.to_be_found and self.status in ("applied", "healed by itself")
+        acted = self.status in ("applied", "healed by itself")
+        return self.to_be_found and acted and not self.out_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     window = (trace.table_t >= row.start_s) & (trace.table_t <= until)
     t, states = trace.table_t[window] - row.start_s, trace.states[window]
     out = np.isin(states, OUT)
-    in_before = ~out[:1].any(axis=0) if len(out) else np.ones(trace.n, bool)
+    in_before: Bool = np.asarray(~out[:1].any(axis=0))
     whole = whole_at(trace.n, faults, trace.table_t[window], SETTLE_S) & in_before
     fallen = _falls(out)
     harmed = tuple(int(j) for j in np.flatnonzero((fallen & whole).any(axis=0)) if j != row.robot)
@@ -142,6 +145,7 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     )
     return replace(
         row,
+        out_before=not in_before[row.robot],
         suspected_s=suspect,
         confirmed_s=confirmed,
         verdict=str(verdict.name),
@@ -211,7 +215,11 @@ def figures(
         "missed": int(np.isinf(delays).sum()),
         "detection_delay_s": {**quantiles(delays, (50, 95)), **_intervals(delays, rng)},
         "attribution": _share(decided, lambda row: row.first is True),
-        "unjust": sum(1 for row in every if not row.to_be_found and row.confirmed_s is not None),
+        "unjust": sum(
+            1
+            for row in every
+            if not row.to_be_found and not row.out_before and row.confirmed_s is not None
+        ),
         "collateral_per_fault": sum(len(row.harmed) for row in every) / max(len(every), 1),
         "false_alarms": alarms,
         "robot_hours": hours,

@@ -1,0 +1,47 @@
+"""A fault plan against real processes: what is done, what is seen of it, and when it is stopped."""
+
+import json
+
+import pytest
+import yaml
+
+from swarmhold.export.faults_cli import main
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.plan_flight import fly_plan
+from swarmhold.hardware.plan import FaultPlan
+from swarmhold.hardware.report.plan_record import recorded
+
+pytestmark = [pytest.mark.system, pytest.mark.quiet]
+FAULTS = [
+    {"unit": "agent", "type": "off", "target": 1, "at_s": 3, "duration_s": 4},
+    {"unit": "link", "type": "wrong", "target": 2, "at_s": 9, "duration_s": 4},
+    {"unit": "sensor", "type": "garbage", "target": 3, "at_s": 15, "duration_s": 3},
+]
+PLAN = {"name": "live", "robots": 4, "rest_s": 5, "seed": 2, "faults": FAULTS}
+
+
+def test_a_plan_is_flown_and_scored(tmp_path, capsys, coverage_bundle):
+    file = tmp_path / "live.yaml"
+    file.write_text(yaml.safe_dump(PLAN))
+    given = ["run", str(file), "--world", "ros", "--bundle", str(coverage_bundle)]
+    code = main([*given, "--arms", "supervisor", "--out", str(tmp_path / "a"), "--json"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == 0 and not told["aborted"]
+    rows = told["rows"][0]
+    assert [row["kind"] for row in rows] == ["crash", "spoof", "sensor_nan"]
+    assert [row["status"] for row in rows] == ["applied"] * 3
+    assert [row["verdict"] for row in rows] == ["LOST", "QUARANTINED", "QUARANTINED"]
+    for planned, row in zip(FAULTS, rows, strict=True):
+        assert abs(row["start_s"] - planned["at_s"]) < 1.0, "onsets are those of the recording"
+        assert row["healed_s"] is not None and row["first"] and not row["harmed"]
+    assert "live nodes" in (tmp_path / "a/report.html").read_text().lower()
+
+
+def test_a_plan_ends_where_it_becomes_dangerous(tmp_path, coverage_bundle):
+    plan = FaultPlan.model_validate({**PLAN, "abort": {"out": 1}})
+    flown = fly_plan(FleetConfig(coverage_bundle, 4, tmp_path / "f"), plan, "supervisor", "t")
+    assert "robots [1] are out of the team" in flown.aborted and 3.0 < flown.aborted_s < 9.0
+    found = recorded(tmp_path / "f", plan.faults_drawn())
+    assert found.answers == {1: "not injected", 2: "not injected"} and found.aborted
+    late = found.trace.position[found.trace.t > flown.aborted_s + 1.0]
+    assert len(late) > 5 and abs(late[-1] - late[0]).max() < 2e-3, "everybody has stopped"
