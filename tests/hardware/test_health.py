@@ -192,6 +192,20 @@ def test_a_message_that_is_late_leaves_a_robot_behind_itself(behind, across, cau
     assert accused[:, 1].any() == caught
 
 
+def test_a_message_known_to_be_late_is_no_measure_of_small_errors():
+    for late, caught in ((0.0, True), (0.6, False)):
+        state = monitor_init(OFFSET, (), 3)
+        for k in range(60):
+            claimed = np.zeros((3, 3))
+            claimed[1, 0] = 0.03 if k > 10 else 0.0
+            now = np.full(3, 0.05 * k)
+            behind = now - np.array([0.0, late if k > 10 else 0.0, 0.0])
+            seen = heard(3, claimed=claimed)
+            seen = replace(seen, said=replace(seen.said, stamp=behind, heard_at=now))
+            state, bits = monitor_step(OFFSET, state, seen, 0.05 * k)
+        assert bool(bits[1] & A.MISMATCH) == caught
+
+
 def test_an_offset_that_ends_is_forgiven():
     state, bits = monitor_init(OFFSET, (), 3), None
     for k in range(200):

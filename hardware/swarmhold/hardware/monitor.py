@@ -21,6 +21,7 @@ from swarmhold.hardware.types import Bool, Float, Int
 
 LATEST_S = 1.0  # s, most that being late excuses
 UNSEEN_S = 0.15  # s, most that every message of a robot may be late by, so that nobody can tell
+TOO_LATE_S = 0.2  # s, known to be late, from which on a message is no measure of small errors
 BRAKES_S = 0.1  # s, of its way, that a robot may have stopped short of since it spoke
 LONGEST_S = 0.3  # s, most that one sighting counts for
 FARTHEST = 4.0  # sigmas, most that one sighting counts with: one that is far off proves little
@@ -206,10 +207,11 @@ def monitor_step(
 
 @np.errstate(invalid="ignore", over="ignore")  # what cannot be is reported elsewhere
 def offset_error(inputs: MonitorInput, late: Float) -> Float:
-    """(..., N) m between claimed and sensed position; NaN where nothing new was seen.
+    """(..., N) m between claimed and sensed position; NaN where nothing is to be learnt of it.
 
     What an old message explains is left out: that the robot is further along on its way, by as
-    much as it went in the time that the message may be late by, or has stopped short of it.
+    much as it went in the time that the message may be late by, or has stopped short of it. In
+    one that is known to be later a robot may have turned, so that it says nothing of small errors.
 
     Args:
         inputs: what was received and sensed.
@@ -220,7 +222,8 @@ def offset_error(inputs: MonitorInput, late: Float) -> Float:
     after = np.sum(ahead * velocity, axis=-1) / square
     since = np.clip(after, -BRAKES_S, UNSEEN_S + np.clip(late, 0.0, LATEST_S))
     error = np.sqrt(np.sum((ahead - since[..., None] * velocity) ** 2, axis=-1))
-    return np.where(inputs.fresh & np.isfinite(error), error, np.nan)
+    tells = inputs.fresh & np.isfinite(error) & (late <= TOO_LATE_S)
+    return np.where(tells, error, np.nan)
 
 
 def offset_step(config: MonitorConfig, offset: Float, error: Float, seconds: Float) -> Float:
