@@ -1,0 +1,78 @@
+"""`swarmhold emulate`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.stop import check_stop, stoppable
+from swarmhold.hardware.fleet.story import parse_fault
+from swarmhold.sim.emulate.emulator import Emulator, crazyflie_uri, crazyflies
+
+SCANNED = 19850  # first of the ten ports that clients of cflib scan
+SAY_S = 5.0
+
+
+@dataclass(frozen=True)
+class EmulateArgs:
+    """Let N simulated robots answer like real ones, on this machine, until Ctrl-C."""
+
+    crazyflies: int = 0
+    """Crazyflies: CRTP over UDP, one port each."""
+    scenario: str = "rendezvous"
+    """Scenario at whose places they stand."""
+    seed: int = 0
+    """Of the places."""
+    port: int = SCANNED
+    """First UDP port; cflib scans 19850 to 19859. 0: free ones."""
+    fault: tuple[str, ...] = ()
+    """Faults of the hardware, each kind:robot@start[+duration], s after the first motors turn:
+    motor_off, motor_stuck, battery, or link_loss (silence of the robot's socket)."""
+    seconds: float | None = None
+    """End after so long; default: at Ctrl-C."""
+    json: bool = False
+    """Print the addresses as one JSON object."""
+
+
+def main(argv: list[str]) -> int:
+    """Emulate; leave no socket and no thread behind."""
+    args = parse(EmulateArgs, argv, "swarmhold emulate")
+    if args.crazyflies < 1:
+        raise ConfigError("say how many robots, e.g. --crazyflies 6")
+    faults = [parse_fault(text) for text in args.fault]
+    ports = [args.port + robot if args.port else 0 for robot in range(args.crazyflies)]
+    emulator = crazyflies(args.scenario, args.crazyflies, args.seed, faults, ports)
+    addresses = [crazyflie_uri(link) for link in emulator.links]
+    if args.json:
+        print_json({"scenario": args.scenario, "seed": args.seed, "addresses": addresses})
+    else:
+        say(f"SIM: {args.crazyflies} Crazyflies of {args.scenario}, seed {args.seed}; Ctrl-C ends")
+        for robot, address in enumerate(addresses):
+            say(f"robot {robot}: crazyflie:{address}")
+    with stoppable():
+        try:
+            emulator.serve(_beat(args.seconds))
+        finally:
+            emulator.close()
+    return 0
+
+
+def _beat(seconds: float | None) -> Callable[[Emulator], None]:
+    """Between ticks: whether to end, and a line on how the team stands now and then."""
+    began = said = time.monotonic()
+
+    def beat(emulator: Emulator) -> None:
+        nonlocal said
+        check_stop()
+        now = time.monotonic()
+        if seconds is not None and now - began > seconds:
+            emulator.end()
+        if now - said > SAY_S and emulator.flying.any():
+            said = now
+            error = emulator.world.task_error(emulator.flying)
+            note(f"{emulator.flying.sum()} fly; task error {error:.2f} m")
+
+    return beat
