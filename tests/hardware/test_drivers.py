@@ -16,7 +16,7 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
-from swarmhold.sim.emulate.emulator import crazyflie_uri, crazyflies
+from swarmhold.sim.emulate.emulator import crazyflies
 from swarmhold.sim.emulate.tables import PARAM_TABLE
 
 SPEC = policy_spec("crazyflie")
@@ -25,7 +25,8 @@ LIMITS = safety_config(SPEC, 5.0)
 
 def flier(emulator, robot=0, **options):
     board = options.pop("board", None) or Localisation(6.0, 1.0)
-    return CrazyflieDriver(crazyflie_uri(emulator.links[robot]), robot, LIMITS, board, **options)
+    uri = emulator.addresses[robot].removeprefix("crazyflie:")
+    return CrazyflieDriver(uri, robot, LIMITS, board, **options)
 
 
 def wait_for(condition, seconds=10.0):

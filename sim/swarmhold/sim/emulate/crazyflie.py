@@ -42,6 +42,10 @@ class Crazyflie:
         self._autonomous = False  # the high-level commander flies, without a watchdog
         self._orders: list[tuple[str, float, float, int]] = []
 
+    def address(self, host: str, port: int) -> str:
+        """The URI that clients of cflib open; see `Vehicle`."""
+        return f"crazyflie:udp://{host}:{port}"
+
     def orders(self) -> list[tuple[str, float, float, int]]:
         """Faults ordered on the application channel; see `Vehicle`."""
         found, self._orders = self._orders, []
@@ -58,7 +62,7 @@ class Crazyflie:
             return [b"\xff"]
         try:
             answer = self._answer(port, channel, data, body, now)
-        except struct.error:  # too short for what it claims to be
+        except (struct.error, IndexError):  # too short for what it claims to be
             return []
         return [] if answer is None else [bytes([header]) + answer]
 

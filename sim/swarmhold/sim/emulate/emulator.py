@@ -126,6 +126,11 @@ class Emulator:
         self._bodies = [self._body(robot) for robot in range(self._n)]
 
     @property
+    def addresses(self) -> list[str]:
+        """Of all robots, as fleet files have them."""
+        return [link.vehicle.address(HOST, link.port) for link in self.links]
+
+    @property
     def flying(self) -> Bool:
         """(N) robots whose motors turn."""
         return ~self._idle
@@ -260,8 +265,3 @@ def crazyflies(
     world = World(scenario, "crazyflie", robots, seed, landed=True)
     vehicles = [Crazyflie() for _ in range(robots)]
     return Emulator(world, vehicles, ports or [0] * robots, None, faults)
-
-
-def crazyflie_uri(link: Link) -> str:
-    """What a client of cflib opens."""
-    return f"udp://{HOST}:{link.port}"

@@ -52,6 +52,14 @@ OFF = Steer((0.0, 0.0), 0.0, False)
 class Vehicle(Protocol):
     """One emulated robot; pure, time comes in as an argument."""
 
+    def address(self, host: str, port: int) -> str:
+        """Under which a driver finds it, as KIND:ADDRESS.
+
+        Args:
+            host: where it is emulated.
+            port: UDP port that it is bound to.
+        """
+
     def hear(self, datagram: bytes, body: Body, now: float) -> list[bytes]:
         """A datagram has come in at `now` (s, monotonic); returns the answers."""
 
