@@ -1,5 +1,6 @@
 """Every driver keeps to the same contract: in memory, and with the clients' own libraries."""
 
+import socket
 import threading
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from swarmhold.hardware.drivers.conformance import check
-from swarmhold.hardware.drivers.crazyflie import CrazyflieDriver
+from swarmhold.hardware.drivers.links import driver_of, parse_link
 from swarmhold.hardware.drivers.localisation import FRESH_S, Localisation
 from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.drivers.protocol import Injected, Reality
@@ -16,17 +17,28 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
-from swarmhold.sim.emulate.emulator import crazyflies
+from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
 from swarmhold.sim.emulate.tables import PARAM_TABLE
 
 SPEC = policy_spec("crazyflie")
 LIMITS = safety_config(SPEC, 5.0)
 
 
-def flier(emulator, robot=0, **options):
-    board = options.pop("board", None) or Localisation(6.0, 1.0)
-    uri = emulator.addresses[robot].removeprefix("crazyflie:")
-    return CrazyflieDriver(uri, robot, LIMITS, board, **options)
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+EMULATED = {
+    "crazyflie": lambda robots: crazyflies("rendezvous", robots),
+    "mavlink": lambda robots: mavlink_vehicles("rendezvous", robots, ground=free_port()),
+}
+
+
+def flier(emulator, robot=0, hardware=False):
+    link = parse_link(emulator.addresses[robot])
+    return driver_of(link, robot, LIMITS, Localisation(6.0, 1.0), 1.0, hardware)
 
 
 def wait_for(condition, seconds=10.0):
@@ -74,8 +86,9 @@ def test_a_breach_is_found():
         assert any(part in line for line in wrong), (part, wrong)
 
 
-def test_crazyflie_conforms():
-    with crazyflies("rendezvous", 1) as emulator:
+@pytest.mark.parametrize("kind", EMULATED)
+def test_fliers_conform(kind):
+    with EMULATED[kind](1) as emulator:
         assert check(lambda: flier(emulator), SPEC) == []
 
 
@@ -84,7 +97,7 @@ def test_a_crazyflie_is_hardware_unless_it_says_otherwise(monkeypatch):
     monkeypatch.setattr("swarmhold.sim.emulate.crazyflie.PARAM_TABLE", names)
     monkeypatch.setattr("swarmhold.sim.emulate.tables.PARAM_TABLE", names)
     with crazyflies("rendezvous", 1) as emulator:
-        with pytest.raises(ConfigError, match="is a real Crazyflie; say that it may be: --hardw"):
+        with pytest.raises(ConfigError, match="is a real robot; say that it may be: --hardware"):
             flier(emulator).connect()
         driver = flier(emulator, hardware=True)
         driver.connect()
@@ -114,8 +127,9 @@ def test_who_is_not_heard_is_no_sighting_but_still_a_body():
     assert late.sighted == () and late.bodies == fresh.bodies
 
 
-def test_a_broken_motor_brings_it_down_and_it_stays_down():
-    with crazyflies("rendezvous", 1) as emulator:
+@pytest.mark.parametrize("kind", EMULATED)
+def test_a_broken_motor_brings_it_down_and_it_stays_down(kind):
+    with EMULATED[kind](1) as emulator:
         driver = flier(emulator)
         driver.connect()
         driver.arm()
@@ -132,12 +146,18 @@ def test_a_broken_motor_brings_it_down_and_it_stays_down():
         driver.close()
 
 
-def test_a_cut_link_is_noticed_and_the_flier_does_not_take_off_again():
-    with crazyflies("rendezvous", 1) as emulator:
+@pytest.mark.parametrize("kind", EMULATED)
+def test_a_cut_link_is_noticed_and_the_flier_does_not_take_off_again(kind):
+    with EMULATED[kind](1) as emulator:
         driver = flier(emulator)
         driver.connect()
         driver.arm()
-        assert driver.inject(FaultSpec("link_loss", 0, duration_s=3.0)) is Injected.APPLIED
+        fault = FaultSpec("link_loss", 0, duration_s=3.0)
+        if kind == "crazyflie":
+            assert driver.inject(fault) is Injected.APPLIED
+        else:
+            assert driver.inject(fault) is Injected.UNSUPPORTED, "MAVLink has none"
+            emulator.inject(fault)
         time.sleep(0.6)
         with pytest.raises(NotReadyError, match="was not heard for"):
             driver.read()
@@ -150,6 +170,7 @@ def test_a_cut_link_is_noticed_and_the_flier_does_not_take_off_again():
                 return False
 
         assert wait_for(back)
+        assert wait_for(lambda: driver.read().position[2] < 0.2), "the firmware brings it down"
         time.sleep(0.5)
-        assert driver.read().position[2] < 0.2, "the firmware let it fall, and there it stays"
+        assert driver.read().position[2] < 0.2, "and there it stays"
         driver.close()

@@ -5,6 +5,7 @@ The robots are emulated: unmodified client libraries fly them. Nothing of it kno
 
 import json
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -19,7 +20,7 @@ from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.report.recording import messages_of
-from swarmhold.sim.emulate.emulator import crazyflies
+from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
@@ -31,7 +32,16 @@ FAULTS = [
     FaultSpec("motor_off", BROKEN, start_s=6.0),
     FaultSpec("link_loss", CUT, start_s=8.0, duration_s=5.0),
 ]
-KINDS = {"crazyflie": crazyflies}
+
+
+def mavlink(*args):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return mavlink_vehicles(*args, ground=port)
+
+
+KINDS = {"crazyflie": crazyflies, "mavlink": mavlink}
 
 
 def fleet_file(folder, links, **more):

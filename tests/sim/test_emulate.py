@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymavlink.dialects.v20 import common as mavlink
 
 from swarmhold.hardware.drivers.faultapp import read_answer, read_order, write_order
 from swarmhold.hardware.drivers.links import KINDS, RANGES, parse_link, read_links, write_links
@@ -21,8 +22,10 @@ from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import ROBOTS, policy_spec
+from swarmhold.sim.emulate.cli import main
 from swarmhold.sim.emulate.crazyflie import LEVEL_S, SHUTDOWN_S, Crazyflie
 from swarmhold.sim.emulate.emulator import crazyflies
+from swarmhold.sim.emulate.mavlink import LOST_S, MavlinkVehicle
 from swarmhold.sim.emulate.vehicle import OFF, Body
 from swarmhold.sim.robots import model_of
 from swarmhold.sim.world import World
@@ -127,6 +130,8 @@ def test_links_are_read_as_written_and_mistakes_are_named():
         ("crazyflie", "not of the form KIND:ADDRESS"),
         ("crazyfly:usb://0", "did you mean 'crazyflie'"),
         ("crazyflie:a b", "not of the form"),
+        ("mavlink:udpin://0.0.0.0:14540", "not of the form URL#SYSTEM"),
+        ("mavlink:udpin://0.0.0.0:14540#300", "not of the form URL#SYSTEM"),
     ):
         with pytest.raises(ConfigError, match=words):
             parse_link(text)
@@ -189,3 +194,77 @@ def test_who_was_let_go_is_sent_nothing():
     pilot.take_off(0.0, 0.0)
     pilot.let_go()
     assert not fly(pilot, 1.0, 0.0, 1.0, AHEAD)[2].motors and pilot.phase is Phase.GONE
+
+
+def ground():
+    """Messages of a ground station, packed and read by pymavlink."""
+    return mavlink.MAVLink(None, 255, mavlink.MAV_COMP_ID_MISSIONPLANNER)
+
+
+def command(number, *values, system=3):
+    return mavlink.MAVLink_command_long_message(
+        system, 1, number, 0, *values, *[0.0] * (7 - len(values))
+    )
+
+
+def told(vehicle, message, station, now, where=None):
+    """What a vehicle answers."""
+    out = vehicle.hear(message.pack(station), where or body(0.06), now)
+    return [answer for data in out for answer in ground().parse_buffer(data)]
+
+
+def velocity(north, east, down):
+    return mavlink.MAVLink_set_position_target_local_ned_message(
+        0, 3, 1, 1, 0b110111000111, 0, 0, 0, north, east, down, 0, 0, 0, 0, 0
+    )
+
+
+def test_a_vehicle_obeys_its_own_commands_alone_and_lands_when_setpoints_stay_away():
+    vehicle, station = MavlinkVehicle(3, 14540), ground()
+    assert told(vehicle, command(400, 1.0, system=2), station, 0.0) == []
+    assert told(vehicle, command(176, 1.0, 6.0), station, 0.1)[0].result == 1, "no set-points yet"
+    assert told(vehicle, velocity(0.4, 0.1, -0.5), station, 0.2) == []
+    assert [m.result for n in ((400, 1.0), (176, 1.0, 6.0)) for m in told(
+        vehicle, command(*n), station, 0.3)] == [0, 0]  # fmt: skip
+    steps = [vehicle.steer(body(0.5), 0.3 + 0.05 * step) for step in range(5)]
+    assert steps[-1].velocity == pytest.approx((0.1, 0.4)), "north is y, east is x"
+    assert steps[-1].height > steps[1].height and steps[-1].powered
+    assert vehicle.steer(body(0.5), 0.3 + LOST_S).velocity == (0.0, 0.0)
+    down = [vehicle.steer(body(0.05), 1.4 + 0.1 * step) for step in range(20)]
+    assert down[-1] == OFF, "it has landed, and switched itself off"
+
+
+def test_failures_are_injected_and_taken_back_by_command():
+    vehicle, station = MavlinkVehicle(3, 14540), ground()
+    answers = [
+        told(vehicle, command(420, *values), station, 0.0)[0].result
+        for values in ((101.0, 1.0, 2.0), (101.0, 0.0), (105.0, 1.0), (0.0, 1.0))
+    ]
+    assert answers == [0, 0, 3, 3], "it has neither failures of the link nor of the gyroscope"
+    orders = [(kind, duration) for kind, _, duration, _ in vehicle.orders()]
+    assert orders == [("motor_off", np.inf), ("motor_off", 0.0), ("motor_stuck", 0.0)]
+    assert vehicle.orders() == []
+
+
+@given(st.binary(max_size=64))
+def test_garbage_kills_no_autopilot(datagram):
+    vehicle = MavlinkVehicle(3, 14540)
+    vehicle.hear(datagram, body(), 0.0)
+    assert vehicle.speak(body(), 0.1)
+
+
+def test_a_mended_motor_turns_again():
+    world, rest = World("rendezvous", "crazyflie", 1, 1), np.zeros((1, 2))
+    world.inject(FaultSpec("motor_off", 0, severity=0.02))
+    world.advance(0.1, rest, np.zeros(1, bool))
+    gain = world._physics.blocks.get(21, 4)
+    world.mend(0, "motor_off")
+    world.advance(0.1, rest, np.zeros(1, bool))
+    assert gain.min() < 1.0 and world._physics.blocks.get(21, 4).min() == 1.0
+    world.close()
+
+
+@pytest.mark.parametrize("args", [[], ["--crazyflies", "1", "--mavlink", "1"], ["--mavlink", "-1"]])
+def test_the_verb_wants_one_kind(args):
+    with pytest.raises(ConfigError, match="say how many robots of which kind"):
+        main(args)

@@ -177,6 +177,12 @@ class World:
         self._faults.load([[*self._faults.plan[0], later]])
         return Injected.APPLIED
 
+    def mend(self, robot: int, kind: str) -> None:
+        """End all faults of a kind that a robot's body has."""
+        body = int(self._body_of[robot])
+        left = [f for f in self._faults.plan[0] if (f.robot, f.kind) != (body, kind)]
+        self._faults.load([left])
+
     def frames(self, stamp: float) -> list[SensorFrame]:
         """What every robot senses now.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swarmhold.hardware.drivers.crazyflie import CrazyflieDriver
 from swarmhold.hardware.drivers.localisation import Localisation
+from swarmhold.hardware.drivers.mavlink import MavlinkDriver, read_address
 from swarmhold.hardware.drivers.protocol import RobotDriver
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.safety import SafetyConfig
 
 # Kinds, what is installed for them, and by which extra.
-KINDS = {"crazyflie": ("cflib", "crazyflie")}
+KINDS = {"crazyflie": ("cflib", "crazyflie"), "mavlink": ("mavsdk", "mavlink")}
 # m, identified and proximity sensing that policies of a robot class are trained with; from a
 # shared localisation robots get as much, and no more.
 RANGES = {"epuck": (1.5, 0.3), "crazyflie": (6.0, 1.0), "gritsbot": (1.5, 0.4)}
@@ -44,6 +46,8 @@ def parse_link(text: str) -> Link:
         raise ConfigError(f"link {text!r} is not of the form KIND:ADDRESS; kinds: {_known()}")
     if kind not in KINDS:
         raise ConfigError(f"link {text!r} is of no known kind; {hint(kind, KINDS)}")
+    if kind == "mavlink":
+        read_address(address)
     return Link(kind, address)
 
 
@@ -87,9 +91,8 @@ def driver_of(
         height: m, at which fliers fly.
         hardware: whether it may be a real robot.
     """
-    from swarmhold.hardware.drivers.crazyflie import CrazyflieDriver
-
-    return CrazyflieDriver(link.address, robot, limits, localisation, height, hardware)
+    make = {"crazyflie": CrazyflieDriver, "mavlink": MavlinkDriver}[link.kind]
+    return make(link.address, robot, limits, localisation, height, hardware)
 
 
 def _known() -> str:

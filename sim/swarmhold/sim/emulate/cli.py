@@ -13,9 +13,10 @@ from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.fleet.story import parse_fault
-from swarmhold.sim.emulate.emulator import Emulator, crazyflies
+from swarmhold.sim.emulate.emulator import Emulator, crazyflies, mavlink_vehicles
 
 SCANNED = 19850  # first of the ten ports that clients of cflib scan
+GROUND = 14540  # where programs on a companion computer listen for PX4
 SAY_S = 5.0
 
 
@@ -25,12 +26,15 @@ class EmulateArgs:
 
     crazyflies: int = 0
     """Crazyflies: CRTP over UDP, one port each."""
+    mavlink: int = 0
+    """Or MAVLink vehicles, in the manner of PX4, which all speak to one port of this machine."""
     scenario: str = "rendezvous"
     """Scenario at whose places they stand."""
     seed: int = 0
     """Of the places."""
-    port: int = SCANNED
-    """First UDP port; cflib scans 19850 to 19859. 0: free ones."""
+    port: int | None = None
+    """Of Crazyflies the first, 19850 by default (cflib scans ten); 0: free ones. Of MAVLink
+    vehicles that of the ground station, 14540 by default."""
     fault: tuple[str, ...] = ()
     """Faults of the hardware, each kind:robot@start[+duration], s after the first motors turn:
     motor_off, motor_stuck, battery, or link_loss (silence of the robot's socket)."""
@@ -47,11 +51,7 @@ class EmulateArgs:
 def main(argv: list[str]) -> int:
     """Emulate; leave no socket and no thread behind."""
     args = parse(EmulateArgs, argv, "swarmhold emulate")
-    if args.crazyflies < 1:
-        raise ConfigError("say how many robots, e.g. --crazyflies 6")
-    faults = [parse_fault(text) for text in args.fault]
-    ports = [args.port + robot if args.port else 0 for robot in range(args.crazyflies)]
-    emulator = crazyflies(args.scenario, args.crazyflies, args.seed, faults, ports)
+    emulator = _emulator(args)
     with stoppable():
         try:
             _show(args, emulator.addresses)
@@ -61,6 +61,25 @@ def main(argv: list[str]) -> int:
         finally:
             emulator.close()
     return 0
+
+
+def _emulator(args: EmulateArgs) -> Emulator:
+    """The robots that are asked for.
+
+    Raises:
+        ConfigError: none are, or of both kinds.
+    """
+    if min(args.crazyflies, args.mavlink) < 0 or (args.crazyflies > 0) == (args.mavlink > 0):
+        raise ConfigError("say how many robots of which kind, e.g. --crazyflies 6, or --mavlink 6")
+    faults = [parse_fault(text) for text in args.fault]
+    if args.mavlink:
+        ground = GROUND if args.port is None else args.port
+        if not 0 < ground < 65536:
+            raise ConfigError(f"--port is {ground}; name the ground station's UDP port")
+        return mavlink_vehicles(args.scenario, args.mavlink, args.seed, faults, ground)
+    first = SCANNED if args.port is None else args.port
+    ports = [first + robot if first else 0 for robot in range(args.crazyflies)]
+    return crazyflies(args.scenario, args.crazyflies, args.seed, faults, ports)
 
 
 def _show(args: EmulateArgs, addresses: list[str]) -> None:

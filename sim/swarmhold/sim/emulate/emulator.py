@@ -18,6 +18,7 @@ from swarmhold.hardware.drivers.faultapp import ORDERED
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
+from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.types import Bool
 from swarmhold.sim.emulate.vehicle import Body, Vehicle
 from swarmhold.sim.world import World
@@ -185,7 +186,10 @@ class Emulator:
         for datagram in link.receive():
             link.send(link.vehicle.hear(datagram, self._bodies[robot], now))
         for kind, severity, duration, seed in link.vehicle.orders():
-            self.inject(FaultSpec(kind, robot, 0.0, duration, severity, seed))
+            if duration > 0.0:
+                self.inject(FaultSpec(kind, robot, 0.0, duration, severity, seed))
+            else:
+                self.world.mend(robot, kind)
 
     def tick(self, now: float, seconds: float) -> None:
         """Let the world move on by `seconds` (a multiple of its tick), and all speak."""
@@ -265,3 +269,31 @@ def crazyflies(
     world = World(scenario, "crazyflie", robots, seed, landed=True)
     vehicles = [Crazyflie() for _ in range(robots)]
     return Emulator(world, vehicles, ports or [0] * robots, None, faults)
+
+
+def mavlink_vehicles(
+    scenario: str,
+    robots: int,
+    seed: int = 0,
+    faults: Sequence[FaultSpec] = (),
+    ground: int = 14540,
+) -> Emulator:
+    """Emulated MAVLink vehicles with system ids from 1 on; arguments as of `crazyflies`.
+
+    Args:
+        scenario: by name.
+        robots: N.
+        seed: of the places.
+        faults: see `Emulator`.
+        ground: UDP port of this machine that all of them speak to.
+
+    Raises:
+        MissingExtraError: pymavlink is not installed.
+    """
+    need("pymavlink", "emulate")
+    from swarmhold.sim.emulate.mavlink import MavlinkVehicle
+
+    check_faults(faults, robots)
+    world = World(scenario, "crazyflie", robots, seed, landed=True)
+    vehicles = [MavlinkVehicle(robot + 1, ground) for robot in range(robots)]
+    return Emulator(world, vehicles, [0] * robots, (HOST, ground), faults)

@@ -70,4 +70,7 @@ class Vehicle(Protocol):
         """What it does; called in every tick."""
 
     def orders(self) -> list[tuple[str, float, float, int]]:
-        """Faults that were ordered over the link: kind, severity, duration (s), seed; once each."""
+        """Faults that were ordered over the link: kind, severity, duration (s), seed; once each.
+
+        A duration of 0 ends those of the kind.
+        """
