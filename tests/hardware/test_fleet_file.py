@@ -1,5 +1,6 @@
 """The fleet file: three levels, and every mistake named with its key."""
 
+import io
 import json
 from xml.etree import ElementTree
 
@@ -239,3 +240,39 @@ def test_another_machine_than_the_file_means_is_refused(tmp_path):
 def test_a_host_without_a_fleet_file_is_refused():
     with pytest.raises(ConfigError, match="--host pi is one of a fleet file"):
         main(["--bundle", "b", "--robots", "2", "--host", "pi"])
+
+
+LINKED = {"name": "cf0", "link": "crazyflie:udp://127.0.0.1:19850"}
+
+
+@pytest.mark.parametrize(
+    ("robots", "words"),
+    [
+        ([LINKED, {"name": "b"}], "b have no link; give all robots one, or none"),
+        ([{"name": "a", "link": "crazyflie"}], "robots.0: link 'crazyflie' is not of the form"),
+        ([{"name": "a", "link": "cf:x"}], "robots.0: link 'cf:x' is of no known kind"),
+    ],
+)
+def test_links_are_checked(tmp_path, robots, words):
+    options = {"hosts": None, "supervisors": None, "all": None, "types": None, "keys": None}
+    with pytest.raises(ConfigError, match=words):
+        load_fleet(write(tmp_path, robots=robots, **options))
+
+
+def test_real_robots_are_armed_only_by_somebody_who_types(tmp_path, monkeypatch):
+    options = {"hosts": None, "supervisors": None, "all": None, "types": None, "keys": None}
+    file = write(tmp_path, bundle="rendezvous-crazyflie", robots=[LINKED], **options)
+    told = ["--fleet", str(file), "--hardware", "--arm", "--record", str(tmp_path / "flight")]
+    with pytest.raises(ConfigError, match="confirmed by typing; run it in a terminal"):
+        main(told)
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+    with pytest.raises(ConfigError, match="not confirmed; nothing was armed"):
+        main(told)
+    file = write(tmp_path, bundle="rendezvous-epuck", robots=[{"name": "a"}], **options)
+    with pytest.raises(ConfigError, match="are for robots with links"):
+        main(["--fleet", str(file), "--arm"])

@@ -15,6 +15,8 @@ NODES = {
     "policy_node": "PolicyParameters",
     "supervisor_node": "SupervisorParameters",
     "world_node": "WorldParameters",
+    "driver_node": "DriverParameters",
+    "field_node": "FieldParameters",
     "recorder": "RecorderParameters",
     "estop_node": "EstopParameters",
     "rogue_node": "RogueParameters",
@@ -44,7 +46,7 @@ def test_a_wrong_value_is_one_line_that_names_it(values, words):
 
 
 def test_what_a_fleet_file_says_of_a_robot_is_what_its_node_takes():
-    assert set(Options.model_fields) - {"host"} <= set(PolicyParameters.model_fields)
+    assert set(Options.model_fields) - {"host", "link"} <= set(PolicyParameters.model_fields)
 
 
 DESCRIBE = """

@@ -115,6 +115,40 @@ class WorldParameters(NodeParameters):
     """S after which the others are no longer waited for."""
 
 
+class FieldParameters(NodeParameters):
+    """Of `field_node`."""
+
+    scenario: str = "rendezvous"
+    """Scenario by name."""
+    robot: str = "crazyflie"
+    """Robot class by name."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Of landmarks and posts."""
+    awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
+    """Robots that must have sent a command before the task begins."""
+
+
+class DriverParameters(NodeParameters):
+    """Of `driver_node`."""
+
+    links: str = Field(min_length=1)
+    """Its robots, as ROBOT=KIND:ADDRESS with spaces between them."""
+    robot: str = "crazyflie"
+    """Robot class by name."""
+    hardware: bool = False
+    """Whether real robots may be at the other end of a link."""
+    arm: bool = False
+    """Whether robots are armed once all nodes are there; without, nothing moves."""
+    height: float = Field(1.0, gt=0.2, le=5.0)
+    """M at which fliers fly."""
+    allow_faults: bool = False
+    """Whether drivers pass on fault commands."""
+    awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
+    """Robots whose nodes must be there before any of them is armed or senses anything."""
+    wait_s: float = Field(0.0, ge=0.0)
+    """S after which the others are no longer waited for."""
+
+
 class RecorderParameters(NodeParameters):
     """Of `recorder`."""
 

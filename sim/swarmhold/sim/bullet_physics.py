@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from swarmhold.hardware.types import Bool, Float
-from swarmhold.sim.blocks import Row
+from swarmhold.sim.blocks import STATE, Row
 from swarmhold.sim.bullet import BulletServer, bullet_server
 from swarmhold.sim.bullet_step import BulletStepper
 from swarmhold.sim.mixed import ContactTeams
@@ -51,6 +51,26 @@ class BulletPhysics(Physics):
                 posts = self._posts[env]
                 self.server.place_obstacles(int(env), posts[posts[:, 2] > 0])
         self._stepper.push(chosen)
+
+    def lower(self, height: float) -> None:
+        """Put quadrotors down, motors at rest.
+
+        Args:
+            height: m, of their centres.
+        """
+        state = self.blocks.get(0, STATE)
+        state[..., 2], state[..., Row.MOTOR :] = height, 0.0
+        self.blocks.put(0, state)
+        self._stepper.push()
+        self._refresh()
+
+    def hover_at(self, body: int, height: float) -> None:
+        """Let one quadrotor of a team hold another height, m; for servers that are not native."""
+        constants = self.blocks.constants
+        heights = np.broadcast_to(constants.height, self.blocks.n_robots).copy()
+        heights[body] = height
+        # The numpy laws work on whole rows, so a constant may be one.
+        self.blocks.constants = constants._replace(height=heights)
 
     def _move(self, steps: int) -> None:
         self._stepper.advance(steps)

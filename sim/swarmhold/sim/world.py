@@ -7,7 +7,6 @@ the robots of the roster there may be spare bodies, which stand at the fence unt
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -19,14 +18,12 @@ from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.disturb import Actuation, Disturbances
-from swarmhold.sim.faults import FaultStage
+from swarmhold.sim.faults import MOTORS, Effects, FaultStage
+from swarmhold.sim.field import Field
 from swarmhold.sim.ground.unicycle import TICK
 from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
-from swarmhold.sim.places import Places
-from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, model_of
-from swarmhold.sim.scenarios.base import TeamView
-from swarmhold.sim.scenarios.registry import scenario_of
+from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, QuadModel, model_of
 from swarmhold.sim.sensing import sightings_of
 
 
@@ -34,7 +31,13 @@ class World:
     """N robots of one scenario at 240 Hz, contacts on."""
 
     def __init__(
-        self, scenario: str, robot: str, n_robots: int, seed: int = 0, spares: int = 0
+        self,
+        scenario: str,
+        robot: str,
+        n_robots: int,
+        seed: int = 0,
+        spares: int = 0,
+        landed: bool = False,
     ) -> None:
         """Build the world and place the robots.
 
@@ -44,15 +47,15 @@ class World:
             n_robots: N.
             seed: fixes start poses, landmarks and sensing noise.
             spares: bodies beyond those of the roster.
+            landed: quadrotors stand on the ground, without power, instead of hovering; see `power`
+                and `hover_at`.
 
         Raises:
             ConfigError: the scenario is not for that robot class.
         """
-        self.scenario, self.robot, self.n_robots = scenario_of(scenario), robot, n_robots
-        if robot not in self.scenario.robots:
-            known = ", ".join(self.scenario.robots)
-            raise ConfigError(f"{scenario} is made for {known}, not for {robot}")
-        self.half_width = self.scenario.half_width(robot)
+        self._field = Field(scenario, robot, n_robots, seed)
+        self.robot, self.n_robots = robot, n_robots
+        self.half_width = self._field.half_width
         self._model = model_of(robot)
         self._bound = np.asarray(policy_spec(robot).action_bound)
         own = self._model is GRITSBOT
@@ -65,10 +68,7 @@ class World:
         self._seed, self._looks, self._time = seed, 0, 0.0
         self._faults = FaultStage(1, self._bodies)
         self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
-        layout = self.scenario.layout(np.random.default_rng([seed, 0, 0]), n_robots, robot)
-        self._places = Places(1, n_robots, self.scenario.slots(n_robots))
-        self._places.lay({0: layout})
-        start, self._everybody = self._places, np.ones((1, n_robots), bool)
+        start = self._field.places
         taken = np.concatenate([start.position[0], start.posts[0, :, :2]])
         spots = _at_the_fence(taken, spares, self.half_width - 2.0 * self._model.radius)
         self._physics.reset(
@@ -78,21 +78,15 @@ class World:
             None,
             start.posts,
         )
-        self._memory: dict[str, Any] = {}
-        self._memory = self.scenario.begin(robot, self._view(self._everybody))
+        self._powered = np.ones(self._bodies, bool)
+        if landed and isinstance(self._model, QuadModel):
+            self._powered[:] = False
+            self._physics.lower(self._model.radius)
 
     @property
     def task(self) -> Task:
         """What the team is told now."""
-        marks, there = self._places.landmarks, self._places.landmarks.mask[0]
-        shown = np.column_stack([marks.position[0, there], marks.value[0, there]])
-        return Task(
-            tuple(_triple(mark) for mark in shown),
-            (0.0, 0.0, 0.0),
-            self.half_width,
-            tuple(int(owner) for owner in self._places.owners[0, there]),
-            tuple(_triple(post) for post in self._places.posts[0]),
-        )
+        return self._field.task
 
     @property
     def position(self) -> Float:
@@ -125,6 +119,24 @@ class World:
         self._body_of[robot] = following
         return True
 
+    def power(self, robot: int, on: bool) -> None:
+        """Switch the motors of a robot on or off; without them a quadrotor falls."""
+        self._powered[self._body_of[robot]] = on
+
+    def hover_at(self, robot: int, height: float) -> None:
+        """Let the on-board controller of a quadrotor hold another height from now on, m."""
+        self._physics.hover_at(int(self._body_of[robot]), height)
+
+    def pose(self, robot: int) -> tuple[Float, Float, Float, Float]:
+        """Of a robot: position (3) m, velocity (3) m/s, attitude (4) x, y, z, w, spin (3) rad/s.
+
+        World ENU, the truth.
+        """
+        bodies, body = self._physics.bodies, self._body_of[robot]
+        parts = (bodies.position, bodies.velocity, bodies.attitude, bodies.spin)
+        position, velocity, attitude, spin = (part[0, body] for part in parts)
+        return position, velocity, attitude, spin
+
     def advance(self, seconds: float, setpoint: Float, idle: Bool) -> None:
         """Move on.
 
@@ -137,11 +149,18 @@ class World:
         goal[self._body_of] = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
         held = np.ones(self._bodies, bool)
         held[self._body_of] = idle
-        effects = self._faults.effects(np.array([self._time]))
+        effects = self._unpowered(self._faults.effects(np.array([self._time])))
         self._motors.apply(effects, np.zeros((1, self._bodies)), mix(np.array([self._seed])))
         self._time += seconds
         self._physics.advance(goal[None], held[None], seconds)
-        self.scenario.advance(self.robot, self._view(~idle[None]), seconds)
+        self._field.advance(self.position, self.yaw, self.touched, ~idle, seconds)
+
+    def _unpowered(self, effects: Effects) -> Effects:
+        """With no gain left in the motors that are switched off."""
+        if self._powered.all():
+            return effects
+        gain = np.ones((1, self._bodies, MOTORS)) if effects.gain is None else effects.gain
+        return replace(effects, gain=gain * self._powered[:, None])
 
     def inject(self, fault: FaultSpec) -> Injected:
         """Break motors from now on; `start_s` counts from here. All else is not the body's.
@@ -157,6 +176,12 @@ class World:
         later = replace(fault, robot=body, start_s=self._time + fault.start_s)
         self._faults.load([[*self._faults.plan[0], later]])
         return Injected.APPLIED
+
+    def mend(self, robot: int, kind: str) -> None:
+        """End all faults of a kind that a robot's body has."""
+        body = int(self._body_of[robot])
+        left = [f for f in self._faults.plan[0] if (f.robot, f.kind) != (body, kind)]
+        self._faults.load([left])
 
     def frames(self, stamp: float) -> list[SensorFrame]:
         """What every robot senses now.
@@ -196,27 +221,11 @@ class World:
 
     def task_error(self, healthy: Bool) -> float:
         """m, the scenario's error over the healthy robots (N)."""
-        return float(self.scenario.outcome(self.robot, self._view(healthy[None])).error[0])
+        return self._field.error(self.position, self.yaw, self.touched, healthy)
 
-    def _view(self, healthy: Bool) -> TeamView:
-        marks, bodies = self._places.landmarks, self._physics.bodies
-        return TeamView(
-            position=bodies.position[:, self._body_of, :2],
-            effort=np.zeros(healthy.shape),
-            healthy=healthy,
-            landmarks=marks.position,
-            values=marks.value,
-            landmark_mask=marks.mask,
-            half_width=self.half_width,
-            owners=self._places.owners,
-            present=self._everybody,
-            members=self._everybody,
-            touched=self._physics.touched[:, self._body_of],
-            yaw=bodies.yaw()[:, self._body_of],
-            time_s=np.array([self._time]),
-            memory=self._memory,
-            posts=self._places.posts,
-        )
+    def solved(self, healthy: Bool) -> bool:
+        """Whether the task counts as done over the healthy robots (N)."""
+        return self._field.solved(self.position, self.yaw, self.touched, healthy)
 
     def close(self) -> None:
         """Free the physics server."""

@@ -27,6 +27,9 @@ EXTRAS = {
     "ros": ("rclpy", "geometry_msgs"),
     "record": ("rosbags",),
     "sign": ("cryptography",),
+    "crazyflie": ("cflib",),
+    "mavlink": ("mavsdk",),
+    "emulate": ("pymavlink",),
 }
 LEAST_DISK = 2 * 2**30  # bytes
 LEAST_CORES = 2

@@ -29,6 +29,7 @@ SUMMARY = {
     "fly": "a bundle on N robots, one process each, over ROS 2",
     "estop": "stop every robot of a team, and count who confirms it",
     "faults": "fault plans in simulation and live, scored; every kind of fault by itself",
+    "emulate": "N simulated robots that answer as Crazyflies or MAVLink vehicles",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "report": "flight recordings to one HTML page",
 }
@@ -45,7 +46,10 @@ EXTRA_OF = {
     "safetensors": "train",
     "tensorboard": "train",
     "torch": "train",
+    "cflib": "crazyflie",
     "cryptography": "sign",
+    "mavsdk": "mavlink",
+    "pymavlink": "emulate",
     "onnx": "export",
     "builtin_interfaces": "ros",
     "diagnostic_msgs": "ros",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.faults import FaultSpec
@@ -83,6 +83,15 @@ class LoopbackDriver:
         if not 0 <= self._robot < len(self._world.yaw):
             raise NotReadyError(f"robot {self._robot} is not in this world of loopback robots")
         self._connected = True
+
+    @property
+    def reality(self) -> Reality:
+        """Always simulated."""
+        return Reality.SIM
+
+    def arm(self) -> None:
+        """There are no motors to switch on."""
+        self._check()
 
     def read(self) -> SensorFrame:
         """What the robot senses now."""

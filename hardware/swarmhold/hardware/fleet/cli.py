@@ -17,6 +17,7 @@ from swarmhold.hardware.fleet.compose import signalled
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.fleet.ground import confirm
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
 from swarmhold.hardware.fleet.spares import LEAST_LOST_S, Spares
 from swarmhold.hardware.fleet.stop import stoppable
@@ -72,6 +73,10 @@ class FlyArgs:
     """Start the supervisor; without, robots rely on local evidence."""
     standbys: int = 0
     """Warm supervisors that take over when the one before them falls silent."""
+    arm: bool = False
+    """Arm robots that have links; without, they sense and decide, and nothing moves."""
+    hardware: bool = False
+    """Links may lead to real robots; with --arm this is to be confirmed by typing."""
     processes: int | None = None
     """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
@@ -106,7 +111,12 @@ def main(argv: list[str]) -> int:
         spares=args.spares,
         processes=args.processes,
         alone=signalled(faults),
+        arm=args.arm,
+        hardware=args.hardware,
     )
+    if (args.arm or args.hardware) and not config.linked:
+        raise ConfigError("--arm and --hardware are for robots with links in a fleet file")
+    confirm(config)
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
@@ -130,13 +140,16 @@ def main(argv: list[str]) -> int:
                 f"{sum(map(len, shared))} robots share {len(shared)} processes; whatever ends one "
                 "ends all of its robots"
             )
+        if config.linked and not config.arm:
+            note("robots are not armed: they sense and decide, and nothing moves; see --arm")
         note(f"starting {part} on ROS domain {fleet.domain}")
         here = {robot: at for robot, at in joins.items() if part.runs(robot)}
         seconds = args.seconds + (0.0 if part.world else AFTER_S)
         try:
             with fleet:
                 spares = Spares(args.spares if part.world else 0, args.spare_after)
-                play(fleet, seconds, faults, fleet.bundle.manifest.name, here, spares)
+                title = f"{'HARDWARE' if fleet.live.real else 'SIM'}: {fleet.bundle.manifest.name}"
+                play(fleet, seconds, faults, title, here, spares)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"all processes ended; what was recorded: {folder}") from None
     found = {"folder": str(folder), "recording": _mcap(folder), "domain": fleet.domain}

@@ -39,6 +39,8 @@ class FleetConfig:
         processes: for the policy nodes, robots that share one are composed; None: as many as this
             machine bears, see `fleet.compose`.
         alone: robots with a process of their own, which alone can be killed, stopped and started.
+        arm: whether robots with links are armed; without, they sense and decide, and nothing moves.
+        hardware: whether links may lead to real robots.
     """
 
     bundle: Path
@@ -63,6 +65,13 @@ class FleetConfig:
     security: Path | None = None
     processes: int | None = None
     alone: tuple[int, ...] = ()
+    arm: bool = False
+    hardware: bool = False
+
+    @property
+    def linked(self) -> bool:
+        """Whether drivers stand for the robots, and no simulated world."""
+        return any(options.link for options in self.each)
 
     @property
     def part(self) -> Part:
@@ -88,6 +97,7 @@ class FleetConfig:
             "absent": self.absent,
             "host": self.part.host,
             "spares": self.spares,
+            "linked": self.linked,
             "shadow": None if self.shadow is None else str(self.shadow),
         }
 
@@ -108,8 +118,10 @@ class Live:
         table: last line of the supervisor.
         world: last line of the world.
         warnings: lines worth showing.
+        real: whether any robot is hardware.
     """
 
     table: dict[str, Any] = field(default_factory=dict)
     world: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    real: bool = False

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.cli.config import read_mapping
+from swarmhold.hardware.drivers.links import parse_link
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.messages import MOST_ROBOTS
 from swarmhold.hardware.parameters import RobotOptions
@@ -27,6 +28,8 @@ class Options(RobotOptions):
 
     host: str = HERE
     """Where its node runs."""
+    link: str = ""
+    """How its driver reaches it, as KIND:ADDRESS; empty: it is simulated."""
 
 
 class Robot(Options):
@@ -179,6 +182,14 @@ def _agree(fleet: FleetFile, path: Path) -> None:
         if host not in fleet.hosts:
             known = ", ".join(fleet.hosts)
             raise ConfigError(f"{path}: {where} is {host!r}; hosts in this file: {known}")
+    for i, robot in enumerate(fleet.robots):
+        try:
+            _ = parse_link(robot.link) if robot.link else None
+        except ConfigError as error:
+            raise ConfigError(f"{path}: robots.{i}: {error}") from error
+    bare = [robot.name for robot in fleet.robots if not robot.link]
+    if 0 < len(bare) < len(fleet.robots):
+        raise ConfigError(f"{path}: {', '.join(bare)} have no link; give all robots one, or none")
     addresses = [fleet.hosts[host].address for host in fleet.used_hosts]
     shared = [h for h in fleet.used_hosts if addresses.count(fleet.hosts[h].address) > 1]
     if shared:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet import ground
 from swarmhold.hardware.fleet.compose import groups, write_parameters
 from swarmhold.hardware.fleet.config import FleetConfig, Live
 from swarmhold.hardware.fleet.domain import choose_domain
@@ -50,12 +52,11 @@ class Fleet:
         need("rclpy", "ros")
         need("swarmhold_msgs", None)
         self.part = config.part
-        if self.part.world:
-            need("pybullet", "sim")
-            if config.record:
-                need("rosbags", "record")
+        if self.part.world and config.record:
+            need("rosbags", "record")
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
+        ground.needs(config)
         security = security_of(config)
         self.config = config
         alone = self.part.robots if config.apart else (*config.alone, *config.absent)
@@ -122,20 +123,8 @@ class Fleet:
                 self._spawn_group(f"group_{shared.index(group)}", group)
             elif group[0] not in config.absent:
                 self._spawn_robot(group[0])
-        if self.part.world:
-            self._spawn(
-                "world",
-                {
-                    "scenario": manifest.scenario,
-                    "robot": manifest.robot,
-                    "team_size": config.robots,
-                    "seed": config.seed,
-                    "allow_faults": config.allow_faults,
-                    "awaited": config.robots - len(config.absent),
-                    "wait_s": config.wait_s,
-                    "spares": config.spares,
-                },
-            )
+        for node, parameters, name in ground.nodes(config, manifest):
+            self._spawn(node, parameters, name)
         self._await_quorum()
         self.started_at = time.time()
         self.log("started")
@@ -170,7 +159,7 @@ class Fleet:
 
     def _parameters(self, robot: int) -> dict[str, Any]:
         """Of a robot's policy node."""
-        own = self.config.options_of(robot).model_dump(exclude={"host", "name", "type"})
+        own = self.config.options_of(robot).model_dump(exclude={"host", "link", "name", "type"})
         shadow = self.config.shadow
         looks_on = {} if shadow is None else {"shadow": str(located(shadow).resolve())}
         team = {"robot": robot, "team_size": self.config.robots}
@@ -243,6 +232,9 @@ class Fleet:
             self.live.table = values
         elif event == "world":
             self.live.world = values
+        elif event == "linked":
+            self.live.real |= values["reality"] == Reality.HARDWARE.value
+            self.log("linked", **{k: v for k, v in values.items() if k != "event"})
         elif event == "speaks":
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
@@ -393,6 +385,7 @@ class Fleet:
         """End everything; safe to call twice."""
         self.log("ended")
         self._closing = True
+        ground.land(self.children)
         children = list(self.children.values())
         self.children.clear()
         end_all(children)

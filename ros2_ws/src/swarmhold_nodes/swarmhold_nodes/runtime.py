@@ -145,7 +145,8 @@ def _shut_down(
     context: Context, nodes: Sequence[Node], executor: EventsExecutor | None, code: int
 ) -> None:
     """Tear down; a watchdog ends the process if the middleware hangs while peers vanish."""
-    watchdog = threading.Timer(SHUTDOWN_S, lambda: os._exit(code))
+    longest = SHUTDOWN_S + max((getattr(node, "farewell_s", 0.0) for node in nodes), default=0.0)
+    watchdog = threading.Timer(longest, lambda: os._exit(code))
     watchdog.daemon = True
     watchdog.start()
     for node in nodes:

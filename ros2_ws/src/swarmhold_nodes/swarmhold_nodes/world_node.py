@@ -32,6 +32,7 @@ from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.world import World
 from swarmhold_nodes import codec
+from swarmhold_nodes.beginning import Beginning
 from swarmhold_nodes.diagnostics import Diagnostics
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
@@ -43,7 +44,6 @@ from swarmhold_nodes.runtime import (
     say,
 )
 
-WAIT_S = 5.0  # after the first command, for those of the others
 CATCH_UP_S = 0.2  # after a longer stall the world skips time instead of racing
 SAY_EVERY = 10  # ticks between two status lines
 
@@ -66,9 +66,9 @@ class WorldNode(Node):
         limits = safety_config(spec, self._world.half_width)
         self._watchdogs = [Watchdog(limits) for _ in range(self._n)]
         self._advanced_at = time.monotonic()
-        self._started, self._first_at = False, 0.0
-        self._awaited = told.awaited
-        self._patient_until = time.monotonic() + told.wait_s
+        self._started = False
+        until = time.monotonic() + told.wait_s
+        self._beginning = Beginning(self, self._n, told.awaited, until)
         self._ticks, self._touched = 0, np.zeros(self._n, bool)
         self._task_pub = self.create_publisher(Task, "/swarm/task", LATCHED_QOS)
         self._truth_pub = self.create_publisher(Truth, "/swarm/truth", STREAM_QOS)
@@ -136,12 +136,13 @@ class WorldNode(Node):
     def _tick(self) -> None:
         now = time.monotonic()
         self._diagnostics.tick()
-        if self._waits(now):
+        if self._beginning.waits(now):
             return
         self._obey()
         idle = np.array([watchdog.stage(now) is not Mode.ACTIVE for watchdog in self._watchdogs])
         if not self._started:
-            self._started = self._is_complete(now)
+            heard = [watchdog.heard for watchdog in self._watchdogs]
+            self._started = self._beginning.complete(heard, now)
             self._advanced_at = now
             if self._started:
                 say("started")
@@ -171,25 +172,6 @@ class WorldNode(Node):
                 touched=np.flatnonzero(self._touched).tolist(),
                 beyond=round(self._world.beyond, 3),
             )
-
-    def _waits(self, now: float) -> bool:
-        """No sensor frame, and so no robot acts, before the nodes of all hosts are there."""
-        if now < self._patient_until:
-            topics = [f"/robot_{robot}/cmd_vel" for robot in range(self._n)]
-            if sum(self.count_publishers(topic) > 0 for topic in topics) >= self._awaited:
-                self._patient_until = now
-        return now < self._patient_until
-
-    def _is_complete(self, now: float) -> bool:
-        """Every robot has sent a command, or the wait for it is over."""
-        silent = [robot for robot in range(self._n) if not self._watchdogs[robot].heard]
-        if len(silent) == self._n:
-            return False
-        self._first_at = self._first_at or now
-        late = now - self._first_at > WAIT_S
-        if late and silent:
-            say("warning", text=f"the world starts without robots {', '.join(map(str, silent))}")
-        return late or not silent
 
     def _tell(self) -> None:
         """What is to be done, where it is news."""

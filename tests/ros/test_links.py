@@ -1,0 +1,138 @@
+"""Fleets of robots behind links, flown by the policies that fly simulated ones.
+
+The robots are emulated: unmodified client libraries fly them. Nothing of it knows that they are.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.file import load_fleet
+from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.messages import Mode
+from swarmhold.hardware.report.recording import messages_of
+from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fleet import orphans, states, wait_for
+
+N, BROKEN, CUT, SEED = 6, 1, 4, 3
+HEALTHY = np.array([robot not in (BROKEN, CUT) for robot in range(N)])
+# s after the first motors turn: all are up after 3 s.
+FAULTS = [
+    FaultSpec("motor_off", BROKEN, start_s=6.0),
+    FaultSpec("link_loss", CUT, start_s=8.0, duration_s=5.0),
+]
+
+
+def mavlink(*args):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return mavlink_vehicles(*args, ground=port)
+
+
+KINDS = {"crazyflie": crazyflies, "mavlink": mavlink}
+
+
+def fleet_file(folder, links, **more):
+    robots = [{"name": f"robot_{i}", "link": link} for i, link in enumerate(links)]
+    file = folder / "fleet.yaml"
+    told = {"bundle": "rendezvous-crazyflie", "seed": SEED, "robots": robots, **more}
+    file.write_text(yaml.safe_dump(told))
+    return file
+
+
+def resources():
+    sockets = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            sockets += os.readlink(entry).startswith("socket:")
+        except OSError:
+            continue
+    return threading.active_count(), sockets
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def flight(request, tmp_path_factory):
+    """Six emulated robots meet; one loses a motor, one its link."""
+    folder, seen = tmp_path_factory.mktemp(request.param), {"before": resources()}
+    with KINDS[request.param]("rendezvous", N, SEED, FAULTS) as emulator:
+        file = load_fleet(fleet_file(folder, emulator.addresses))
+        config = FleetConfig(
+            file.bundle, N, folder / "flight", seed=SEED, each=file.robots, arm=True, processes=2
+        )
+        with Fleet(config) as fleet:
+            seen["real"] = fleet.live.real
+            seen["flew"] = wait_for(lambda: emulator.flying.all())
+            seen["fell"] = wait_for(lambda: emulator.world.position[BROKEN, 2] < 0.2)
+            seen["lost"] = wait_for(lambda: states(fleet)[CUT : CUT + 1] == ["LOST"])
+            seen["back"] = wait_for(lambda: states(fleet)[CUT] not in ("LOST", "SUSPECT"), 30.0)
+            seen["met"] = wait_for(lambda: emulator.world.solved(HEALTHY), 30.0)
+            seen["solved"] = wait_for(lambda: fleet.live.world.get("solved"))
+            seen["states"] = states(fleet)
+            seen["up"] = emulator.world.position[:, 2].copy()
+            fleet.check(set())
+        seen["down"] = wait_for(lambda: not emulator.flying.any())
+        seen["heights"] = emulator.world.position[:, 2].copy()
+    wait_for(lambda: resources() <= seen["before"])
+    seen["after"] = resources()
+    return folder, seen
+
+
+pytestmark = [pytest.mark.system, pytest.mark.quiet]
+
+
+def test_nobody_is_taken_for_hardware(flight):
+    lines = (flight[0] / "flight/events.jsonl").read_text().splitlines()
+    linked = [event for event in map(json.loads, lines) if event["event"] == "linked"]
+    assert [event["reality"] for event in linked] == ["SIM"] * N and not flight[1]["real"]
+
+
+@pytest.mark.parametrize("what", ["flew", "fell", "lost", "back", "met", "solved", "down"])
+def test_the_team_finishes_without_those_that_broke(flight, what):
+    assert flight[1][what], flight[1]
+
+
+def test_the_healthy_stay_up_until_the_end_and_then_land(flight):
+    assert (flight[1]["up"][HEALTHY] > 0.8).all() and (flight[1]["heights"] < 0.15).all()
+    assert all(flight[1]["states"][robot] == "HEALTHY" for robot in np.flatnonzero(HEALTHY))
+
+
+def test_who_fell_stays_stopped_and_says_so(flight):
+    modes, stopped = {}, {}
+    for topic, _, message in messages_of(flight[0] / "flight"):
+        _, robot, kind = [*topic.split("/"), "", ""][:3]
+        if kind == "state":
+            modes.setdefault(robot, set()).add(message.mode)
+        elif kind == "sense":
+            stopped.setdefault(robot, []).append(message.stopped)
+    for robot in range(N):
+        name, fell = f"robot_{robot}", not HEALTHY[robot]
+        assert (Mode.STOP in modes[name]) == fell and stopped[name][-1] == fell
+        assert not stopped[name][0]
+
+
+def test_no_process_no_thread_and_no_socket_is_left(flight):
+    assert not orphans(str(flight[0]))
+    assert flight[1]["after"] <= flight[1]["before"]
+
+
+def test_nothing_moves_without_arm(tmp_path):
+    with crazyflies("rendezvous", 2, SEED) as emulator:
+        file = load_fleet(fleet_file(tmp_path, emulator.addresses))
+        config = FleetConfig(file.bundle, 2, tmp_path / "flight", seed=SEED, each=file.robots)
+        before = emulator.world.position.copy()
+        with Fleet(config) as fleet:
+            assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 2), "it senses and decides"
+        assert not emulator.flying.any()
+        np.testing.assert_allclose(emulator.world.position, before, atol=1e-3)
