@@ -20,6 +20,7 @@ from swarmhold.hardware.fleet.compose import groups, write_parameters
 from swarmhold.hardware.fleet.config import FleetConfig, Live
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
+from swarmhold.hardware.fleet.estop import Confirmations
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
@@ -30,7 +31,8 @@ from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
-STOP_S = 2.0  # for which an emergency stop is said
+STOP_S = 5.0  # for which confirmations of an emergency stop are waited for
+BRAKES_S = 1.0  # then, for the recording to show that all are at rest
 LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
@@ -132,17 +134,22 @@ class Fleet:
             self.log("fault", t=self.started_at, kind="absent", robot=robot)
 
     def _spawn(
-        self, node: str, parameters: dict[str, Any], name: str | None = None, namespace: str = ""
+        self,
+        node: str,
+        parameters: dict[str, Any],
+        name: str | None = None,
+        namespace: str = "",
+        hear: OnLine | None = None,
     ) -> Child:
         name = name or node
         safe = self.config.security is not None
         enclave = enclave_of(node, name, namespace) if safe else None
         command = node_command(node, parameters, name, namespace, enclave)
-        return self._start_child(name, command)
+        return self._start_child(name, command, hear)
 
-    def _start_child(self, name: str, command: list[str]) -> Child:
+    def _start_child(self, name: str, command: list[str], hear: OnLine | None = None) -> Child:
         log = self.config.folder / "logs" / f"{name}.log"
-        child = Child(name, command, self._env, log, self._on_line)
+        child = Child(name, command, self._env, log, hear or self._on_line)
         self.children[name] = child
         check_stop()
         return child
@@ -357,9 +364,14 @@ class Fleet:
         return time.time()
 
     def stop_team(self) -> None:
-        """Emergency stop, said for long enough that everybody has heard it."""
-        self._spawn("estop_node", {"team_size": self.config.robots}, "operator")
-        time.sleep(STOP_S)
+        """Emergency stop, until everybody has confirmed it or a few seconds are over."""
+        found = Confirmations(self.config.robots)
+        told = {"team_size": self.config.robots}
+        self._spawn("estop_node", told, "operator", hear=found.take)
+        until = time.monotonic() + STOP_S
+        while not found.everybody and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(BRAKES_S)
 
     @property
     def held_up(self) -> bool:
