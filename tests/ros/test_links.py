@@ -16,8 +16,10 @@ import yaml
 
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.environment import ALONE, environment
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.fleet.process import Child, end_all
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.report.recording import messages_of
 from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
@@ -149,3 +151,31 @@ def test_nothing_moves_without_arm(tmp_path):
             assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 2), "it senses and decides"
         assert not emulator.flying.any()
         np.testing.assert_allclose(emulator.world.position, before, atol=1e-3)
+
+
+BOTS = str(Path(__file__).with_name("twist_robots.py"))
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_robots_that_speak_ros_meet_and_stop(tmp_path, stamped):
+    links = [f"twist:/bot_{i}{'#stamped' * stamped}" for i in range(3)]
+    file = load_fleet(fleet_file(tmp_path, links, bundle="rendezvous-epuck", seed=0))
+    config = FleetConfig(file.bundle, 3, tmp_path / "flight", each=file.robots, arm=True)
+    fleet, seen = Fleet(config), {}
+    bots = Child(
+        "bots",
+        [sys.executable, BOTS, "3", "0", *(["stamped"] if stamped else [])],
+        environment(tmp_path, fleet.domain, ALONE),
+        tmp_path / "bots.log",
+        lambda _, line: seen.update(line),
+    )
+    try:
+        with fleet:
+            assert not fleet.live.real
+            assert wait_for(lambda: fleet.live.world.get("solved"), 30.0), fleet.live.warnings
+            assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 3)
+            fleet.stop_team()
+            stood = np.array(seen["pose"])
+            assert not wait_for(lambda: np.abs(np.array(seen["pose"]) - stood).max() > 0.01, 1.0)
+    finally:
+        end_all([bots])
