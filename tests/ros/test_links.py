@@ -12,8 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
 import yaml
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 
+from swarmhold.hardware.drivers.conformance import check
+from swarmhold.hardware.drivers.localisation import Localisation
+from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.environment import ALONE, environment
@@ -22,7 +29,10 @@ from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.process import Child, end_all
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.report.recording import messages_of
+from swarmhold.hardware.safety import safety_config
+from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
+from swarmhold_nodes.twist_driver import TwistDriver
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
@@ -178,4 +188,42 @@ def test_robots_that_speak_ros_meet_and_stop(tmp_path, stamped):
             stood = np.array(seen["pose"])
             assert not wait_for(lambda: np.abs(np.array(seen["pose"]) - stood).max() > 0.01, 1.0)
     finally:
+        end_all([bots])
+
+
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+def test_the_twist_driver_conforms(tmp_path, ros_domain):
+    """In a node that spins in a thread, with robots in a process of their own."""
+    spec = policy_spec("epuck")
+    bots = Child(
+        "bots", [sys.executable, BOTS, "1", "0"], environment(tmp_path, ros_domain, ALONE),
+        tmp_path / "bots.log", lambda *_: None,
+    )  # fmt: skip
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("drivers", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+
+    def fresh():
+        board = Localisation(1.5, 0.3)
+        limits = safety_config(spec, np.inf)
+        return TwistDriver(node, "/bot_0", 0, spec, limits, board, False)
+
+    try:
+        assert bots.ready.wait(20.0), bots.last_words()
+        assert check(fresh, spec) == []
+        real = TwistDriver(
+            node, "/bot_9", 0, spec, safety_config(spec, np.inf), Localisation(1.5, 0.3), False
+        )
+        with pytest.raises(NotReadyError, match="no odometry on /bot_9/odom"):
+            real.connect()
+        real.close()
+    finally:
+        executor.shutdown()
+        context.try_shutdown()
+        spinner.join()
+        node.destroy_node()
         end_all([bots])
