@@ -28,6 +28,8 @@ KINDS = {
     "policy_node": "PolicyParameters",
     "supervisor_node": "SupervisorParameters",
     "world_node": "WorldParameters",
+    "driver_node": "DriverParameters",
+    "field_node": "FieldParameters",
     "recorder": "RecorderParameters",
 }
 FILE = """
@@ -153,6 +155,29 @@ def test_every_host_starts_its_own(monkeypatch, fleet_file, host, names):
     assert sorted(node.executable for node in nodes) == names
     real, _ = team(monkeypatch, fleet=str(fleet_file), host=host, world="false")
     assert sorted(node.executable for node in real) == [n for n in names if n != "world_node"]
+
+
+def test_drivers_stand_for_robots_with_links_each_on_its_host(monkeypatch, fleet_file):
+    text = fleet_file.read_text()
+    for name in ("alpha", "bravo"):
+        link = f"crazyflie:radio://0/80/2M/{name}"
+        text = text.replace(f"name: {name},", f'name: {name}, link: "{link}",')
+    fleet_file.write_text(text)
+    nodes, _ = team(monkeypatch, fleet=str(fleet_file), arm="true")
+    drivers = {node.name: node.parameters[0] for node in nodes if node.executable == "driver_node"}
+    assert {name: told["links"] for name, told in drivers.items()} == {
+        "drivers_0": "0=crazyflie:radio://0/80/2M/alpha",
+        "drivers_1": "1=crazyflie:radio://0/80/2M/bravo",
+    }
+    assert all(told["arm"] and not told["hardware"] for told in drivers.values())
+    ground = [node.executable for node in nodes if node.executable in ("world_node", "field_node")]
+    assert ground == ["field_node"]
+    for node in nodes:
+        if node.executable in KINDS:
+            checked(getattr(parameters, KINDS[node.executable]), node.parameters[0])
+    here, _ = team(monkeypatch, fleet=str(fleet_file), host="pi")
+    told = next(node.parameters[0] for node in here if node.executable == "driver_node")
+    assert told["links"].startswith("0=") and not told["arm"]
 
 
 def test_without_a_fleet_file(monkeypatch, tmp_path, rendezvous_bundle):

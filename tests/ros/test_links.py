@@ -12,15 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
 import yaml
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 
+from swarmhold.hardware.drivers.conformance import check
+from swarmhold.hardware.drivers.localisation import Localisation
+from swarmhold.hardware.errors import NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.environment import ALONE, environment
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
+from swarmhold.hardware.fleet.process import Child, end_all
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.report.recording import messages_of
+from swarmhold.hardware.safety import safety_config
+from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
+from swarmhold_nodes.twist_driver import TwistDriver
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
@@ -64,9 +76,21 @@ def resources():
 
 @pytest.fixture(scope="module", params=KINDS)
 def flight(request, tmp_path_factory):
-    """Six emulated robots meet; one loses a motor, one its link."""
-    folder, seen = tmp_path_factory.mktemp(request.param), {"before": resources()}
-    with KINDS[request.param]("rendezvous", N, SEED, FAULTS) as emulator:
+    """Six emulated robots meet; one loses a motor, one its link.
+
+    A machine that stops the emulator for a while cuts all links at once; then it is flown again.
+    """
+    for _ in range(3):
+        folder = tmp_path_factory.mktemp(request.param)
+        seen = story(folder, KINDS[request.param])
+        if not any("was not heard" in text and f"robot {CUT}" not in text for text in seen["said"]):
+            break
+    return folder, seen
+
+
+def story(folder, emulate):
+    seen = {"before": resources()}
+    with emulate("rendezvous", N, SEED, FAULTS) as emulator:
         file = load_fleet(fleet_file(folder, emulator.addresses))
         config = FleetConfig(
             file.bundle, N, folder / "flight", seed=SEED, each=file.robots, arm=True, processes=2
@@ -81,12 +105,13 @@ def flight(request, tmp_path_factory):
             seen["solved"] = wait_for(lambda: fleet.live.world.get("solved"))
             seen["states"] = states(fleet)
             seen["up"] = emulator.world.position[:, 2].copy()
+            seen["said"] = list(fleet.live.warnings)
             fleet.check(set())
         seen["down"] = wait_for(lambda: not emulator.flying.any())
         seen["heights"] = emulator.world.position[:, 2].copy()
     wait_for(lambda: resources() <= seen["before"])
     seen["after"] = resources()
-    return folder, seen
+    return seen
 
 
 pytestmark = [pytest.mark.system, pytest.mark.quiet]
@@ -136,3 +161,69 @@ def test_nothing_moves_without_arm(tmp_path):
             assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 2), "it senses and decides"
         assert not emulator.flying.any()
         np.testing.assert_allclose(emulator.world.position, before, atol=1e-3)
+
+
+BOTS = str(Path(__file__).with_name("twist_robots.py"))
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_robots_that_speak_ros_meet_and_stop(tmp_path, stamped):
+    links = [f"twist:/bot_{i}{'#stamped' * stamped}" for i in range(3)]
+    file = load_fleet(fleet_file(tmp_path, links, bundle="rendezvous-epuck", seed=0))
+    config = FleetConfig(file.bundle, 3, tmp_path / "flight", each=file.robots, arm=True)
+    fleet, seen = Fleet(config), {}
+    bots = Child(
+        "bots",
+        [sys.executable, BOTS, "3", "0", *(["stamped"] if stamped else [])],
+        environment(tmp_path, fleet.domain, ALONE),
+        tmp_path / "bots.log",
+        lambda _, line: seen.update(line),
+    )
+    try:
+        with fleet:
+            assert not fleet.live.real
+            assert wait_for(lambda: fleet.live.world.get("solved"), 30.0), fleet.live.warnings
+            assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 3)
+            fleet.stop_team()
+            stood = np.array(seen["pose"])
+            assert not wait_for(lambda: np.abs(np.array(seen["pose"]) - stood).max() > 0.01, 1.0)
+    finally:
+        end_all([bots])
+
+
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+def test_the_twist_driver_conforms(tmp_path, ros_domain):
+    """In a node that spins in a thread, with robots in a process of their own."""
+    spec = policy_spec("epuck")
+    bots = Child(
+        "bots", [sys.executable, BOTS, "1", "0"], environment(tmp_path, ros_domain, ALONE),
+        tmp_path / "bots.log", lambda *_: None,
+    )  # fmt: skip
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("drivers", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+
+    def fresh():
+        board = Localisation(1.5, 0.3)
+        limits = safety_config(spec, np.inf)
+        return TwistDriver(node, "/bot_0", 0, spec, limits, board, False)
+
+    try:
+        assert bots.ready.wait(20.0), bots.last_words()
+        assert check(fresh, spec) == []
+        real = TwistDriver(
+            node, "/bot_9", 0, spec, safety_config(spec, np.inf), Localisation(1.5, 0.3), False
+        )
+        with pytest.raises(NotReadyError, match="no odometry on /bot_9/odom"):
+            real.connect()
+        real.close()
+    finally:
+        executor.shutdown()
+        context.try_shutdown()
+        spinner.join()
+        node.destroy_node()
+        end_all([bots])

@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from swarmhold.export.plan_links import emulated, on_hardware
 from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, hint
@@ -33,7 +34,7 @@ from swarmhold.policies.plan_flights import ARMS, flown
 from swarmhold.sim.env import SwarmEnv
 
 PLANS = files("swarmhold.export").joinpath("plans")
-World = Literal["sim", "ros"]
+World = Literal["sim", "ros", "emulated", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,14 @@ class RunArgs:
     plan: Annotated[Path, tyro.conf.Positional]
     """Plan (YAML), or the name of one that ships."""
     world: World = "sim"
-    """sim: simulated episodes at batch speed; ros: live ROS 2 nodes in real time."""
-    bundle: Path = Path("coverage-epuck")
-    """Bundle that flies; default: one that ships."""
+    """sim: simulated episodes at batch speed; ros: live ROS 2 nodes in real time; emulated: the same
+    behind drivers, with robots that are simulated; hardware: with those of a fleet file."""
+    bundle: Path | None = None
+    """Bundle that flies; default: one that ships. hardware: that of the fleet file."""
+    link: Literal["crazyflie", "mavlink"] = "crazyflie"
+    """emulated: what the robots answer as."""
+    fleet: Path | None = None
+    """hardware: fleet file of robots with links, which allows faults."""
     arms: tuple[str, ...] = ()
     """Who tells the weights: free (nothing is broken), none, supervisor, oracle (sim only);
     default: all that the world knows."""
@@ -135,7 +141,12 @@ def _show(found: FaultPlan, faults: Sequence[FaultSpec]) -> None:
 def run(argv: list[str]) -> int:
     """`faults run`: 0 if it was flown to its end, 1 if it was aborted."""
     args = parse(RunArgs, argv, "swarmhold faults run")
-    found, bundle = load_plan(located(args.plan)), open_bundle(args.bundle)
+    found, config = load_plan(located(args.plan)), None
+    if args.world == "hardware":
+        config = on_hardware(args.fleet, found.robots)
+    elif args.fleet is not None:
+        raise ConfigError("--fleet goes with --world hardware")
+    bundle = open_bundle(config.bundle if config else _bundle(args))
     known = ARMS if args.world == "sim" else SOURCES
     arms = tuple(dict.fromkeys(args.arms or known))
     wrong = [arm for arm in arms if arm not in known]
@@ -149,7 +160,11 @@ def run(argv: list[str]) -> int:
         raise ConfigError(f"{folder} exists already; choose a new folder with --out")
     folder.mkdir(parents=True)
     with stoppable():
-        scored = (_in_sim if args.world == "sim" else _in_ros)(args, found, bundle, arms, folder)
+        if args.world == "sim":
+            scored = _in_sim(args, found, bundle, arms)
+        else:
+            config = config or FleetConfig(_bundle(args), found.robots, folder, seed=found.seed)
+            scored = _in_ros(args, found, config, arms, folder)
     told = {
         "plan": found.model_dump(mode="json"),
         "world": args.world,
@@ -169,9 +184,12 @@ def run(argv: list[str]) -> int:
     return 1 if told["aborted"] else 0
 
 
-def _in_sim(
-    args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str], folder: Path
-) -> dict[str, Any]:
+def _bundle(args: RunArgs) -> Path:
+    links = args.world == "emulated"
+    return args.bundle or Path("rendezvous-crazyflie" if links else "coverage-epuck")
+
+
+def _in_sim(args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str]) -> dict[str, Any]:
     manifest, policy = bundle.manifest, OnnxPolicy(bundle)
     faults, seconds = found.faults_drawn(), found.length_s
     made = []
@@ -190,16 +208,18 @@ def _in_sim(
 
 
 def _in_ros(
-    args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str], folder: Path
+    args: RunArgs, found: FaultPlan, config: FleetConfig, arms: Sequence[str], folder: Path
 ) -> dict[str, Any]:
-    made, rows = [], []
-    config = FleetConfig(args.bundle, found.robots, folder, seed=found.seed)
-    kept = {}
+    made, rows, kept = [], [], {}
     for source in arms:
         own = replace(config, folder=folder / source)
         title = f"{found.name}, weights: {source}"
         note(f"flight of {found.length_s:.0f} s, weights: {source}")
-        fly_plan(own, found, source, title)
+        if args.world == "emulated":
+            with emulated(own, args.link) as linked:
+                fly_plan(linked, found, source, title)
+        else:
+            fly_plan(own, found, source, title)
         kept[source] = recorded(own.folder, () if source == "free" else found.faults_drawn())
         made.append(Arm(source, (kept[source].trace,)))
     helped = kept["supervisor"]

@@ -55,6 +55,7 @@ EXTRA_OF = {
     "diagnostic_msgs": "ros",
     "geometry_msgs": "ros",
     "lifecycle_msgs": "ros",
+    "nav_msgs": "ros",
     "rcl_interfaces": "ros",
     "rclpy": "ros",
     "std_msgs": "ros",

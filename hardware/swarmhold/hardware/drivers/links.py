@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,12 @@ from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.safety import SafetyConfig
 
 # Kinds, what is installed for them, and by which extra.
-KINDS = {"crazyflie": ("cflib", "crazyflie"), "mavlink": ("mavsdk", "mavlink")}
+KINDS = {
+    "crazyflie": ("cflib", "crazyflie"),
+    "mavlink": ("mavsdk", "mavlink"),
+    "twist": ("nav_msgs", "ros"),
+}
+TWIST = "twist"  # its driver is part of a ROS node
 # m, identified and proximity sensing that policies of a robot class are trained with; from a
 # shared localisation robots get as much, and no more.
 RANGES = {"epuck": (1.5, 0.3), "crazyflie": (6.0, 1.0), "gritsbot": (1.5, 0.4)}
@@ -48,7 +54,25 @@ def parse_link(text: str) -> Link:
         raise ConfigError(f"link {text!r} is of no known kind; {hint(kind, KINDS)}")
     if kind == "mavlink":
         read_address(address)
+    if kind == TWIST:
+        read_namespace(address)
     return Link(kind, address)
+
+
+def read_namespace(address: str) -> tuple[str, bool]:
+    """Namespace of a ROS robot, and whether it wants stamped twists, of `/NAME` or `/NAME#stamped`.
+
+    Raises:
+        ConfigError: it does not fit, or is one of ours.
+    """
+    name, mark, stamped = address.partition("#")
+    named = re.fullmatch(r"(/[A-Za-z_]\w*)+", name)
+    if not named or (mark and stamped != "stamped") or re.match(r"/(robot_\d+|swarm)(/|$)", name):
+        raise ConfigError(
+            f"twist address {address!r} is not of the form /NAME or /NAME#stamped; /robot_0 and so "
+            "on, and /swarm, are taken"
+        )
+    return name, bool(mark)
 
 
 def write_links(links: Mapping[int, Link]) -> str:
@@ -90,7 +114,12 @@ def driver_of(
         localisation: of the team.
         height: m, at which fliers fly.
         hardware: whether it may be a real robot.
+
+    Raises:
+        ConfigError: its driver is part of a ROS node.
     """
+    if link.kind == TWIST:
+        raise ConfigError(f"{link}: robots that speak ROS are driven by driver_node")
     make = {"crazyflie": CrazyflieDriver, "mavlink": MavlinkDriver}[link.kind]
     return make(link.address, robot, limits, localisation, height, hardware)
 

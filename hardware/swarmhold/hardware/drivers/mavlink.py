@@ -166,7 +166,8 @@ class MavlinkDriver(Flier):
 
     def _on_position(self, value: Any, _: Any) -> None:
         self._heard_of["position"] = value
-        self._heard_at, self._stamp = time.monotonic(), time.time()
+        stamp = time.time()
+        self._heard_at, self._stamp = time.monotonic(), stamp
 
     def _estimate(self) -> Estimate | None:
         known = self._heard_of

@@ -42,11 +42,12 @@ class Domain:
         self._claim.close()
 
 
-def choose_domain(wanted: int | None) -> Domain:
+def choose_domain(wanted: int | None, shared: bool = False) -> Domain:
     """A free domain.
 
     Args:
         wanted: take this id or fail; None: any, at random.
+        shared: an id that is wanted may be in use, by robots that speak ROS.
 
     Raises:
         ConfigError: the id is out of range.
@@ -55,7 +56,7 @@ def choose_domain(wanted: int | None) -> Domain:
     if wanted is not None:
         if not 0 <= wanted <= HIGHEST:
             raise ConfigError(f"ROS domain {wanted} is out of range; choose 0 to {HIGHEST}")
-        found = _claimed(wanted)
+        found = _claimed(wanted, shared)
         if found is None:
             raise NotReadyError(
                 f"ROS domain {wanted} is in use on this machine; stop what runs there, choose "
@@ -71,7 +72,7 @@ def choose_domain(wanted: int | None) -> Domain:
     raise NotReadyError("no free ROS domain between 1 and 100; stop other ROS 2 programs first")
 
 
-def _claimed(domain: int) -> Domain | None:
+def _claimed(domain: int, shared: bool = False) -> Domain | None:
     """The domain, unless somebody uses it, or has chosen it and not yet begun to."""
     claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -79,7 +80,7 @@ def _claimed(domain: int) -> Domain | None:
     except OSError:
         claim.close()
         return None
-    if taken(domain):
+    if not shared and taken(domain):
         claim.close()
         return None
     return Domain(domain, claim)

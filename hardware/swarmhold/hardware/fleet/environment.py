@@ -18,8 +18,7 @@ _PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
     <transport_descriptor>
       <transport_id>udp</transport_id>
       <type>UDPv4</type>
-      <interfaceWhiteList>{interfaces}</interfaceWhiteList>
-    </transport_descriptor>
+{interfaces}    </transport_descriptor>
   </transport_descriptors>
   <participant profile_name="swarmhold" is_default_profile="true">
     <rtps>
@@ -37,6 +36,8 @@ _PROFILE = """<?xml version="1.0" encoding="UTF-8" ?>
     </rtps>
   </participant>
 </profiles>
+"""
+_INTERFACES = """      <interfaceWhiteList>{own}</interfaceWhiteList>
 """
 # A metatraffic locator of one's own, with address and port left to the middleware, is what turns
 # multicast off.
@@ -57,12 +58,15 @@ class Network:
         peers: address of every host, with how many participants its nodes may have at a time.
         announce_s: s between two announcements of a participant.
         lease_s: s of silence after which a participant is forgotten.
+        everywhere: whether others are looked for on all interfaces, by multicast: robots that
+            speak ROS are found where they are.
     """
 
     address: str | None = None
     peers: tuple[tuple[str, int], ...] = ()
     announce_s: float = 0.5
     lease_s: float = 3.0
+    everywhere: bool = False
 
     def profile(self, domain: int) -> str:
         """The discovery profile (XML) of every node of the host.
@@ -70,14 +74,15 @@ class Network:
         A peer without a port would stand for the ports of four participants (or of the
         transport's `maxInitialPeersRange`), on every host; so each port is written out.
         """
-        own = [LOOPBACK] if self.address is None else [self.address, LOOPBACK]
+        here = [LOOPBACK] if self.address is None else [self.address, LOOPBACK]
+        own = [f"<address>{address}</address>" for address in here]
         peers = [
             _PEER.format(address=LOOPBACK if address == self.address else address, port=port)
             for address, participants in self.peers
             for port in ports(domain, participants)
         ]
         return _PROFILE.format(
-            interfaces="".join(f"<address>{address}</address>" for address in own),
+            interfaces="" if self.everywhere else _INTERFACES.format(own="".join(own)),
             lease=_duration(self.lease_s),
             announcement=_duration(self.announce_s),
             unicast=_UNICAST.format(peers="".join(peers)) if peers else "",
@@ -85,6 +90,7 @@ class Network:
 
 
 ALONE = Network()
+EVERYWHERE = Network(everywhere=True)
 
 
 def _duration(seconds: float) -> str:

@@ -76,7 +76,7 @@ class Fleet:
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
-        self._domain = choose_domain(config.domain)
+        self._domain = choose_domain(config.domain, ground.speaks_ros(config))
         self.domain = self._domain.number
         self.live = Live()
         self.children: dict[str, Child] = {}
@@ -85,7 +85,7 @@ class Fleet:
         self._acting: set[int] = set()
         self._closing = False
         self._events = (config.folder / "events.jsonl").open("a")
-        self._env = {**environment(config.folder, self.domain, self.part.network), **security}
+        self._env = {**environment(config.folder, self.domain, ground.network(config)), **security}
 
     def __enter__(self) -> Fleet:
         try:

@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from swarmhold.hardware.bundle import Manifest
-from swarmhold.hardware.drivers.links import KINDS, parse_link, write_links
+from swarmhold.hardware.drivers.links import KINDS, TWIST, parse_link, write_links
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.environment import ALONE, EVERYWHERE, Network
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child
 
@@ -35,6 +36,17 @@ def needs(config: FleetConfig) -> None:
         raise ConfigError("spares of robots with links are started by hand; leave --spares out")
     if config.security is not None:
         raise ConfigError("robots with links have no enclaves yet; leave security out of the file")
+
+
+def speaks_ros(config: FleetConfig) -> bool:
+    """Whether robots themselves are on the graph: on the same domain, and found where they are."""
+    return any(each.link and parse_link(each.link).kind == TWIST for each in config.each)
+
+
+def network(config: FleetConfig) -> Network:
+    """How this host's nodes find others."""
+    alone = config.part.network == ALONE
+    return EVERYWHERE if alone and speaks_ros(config) else config.part.network
 
 
 def nodes(config: FleetConfig, manifest: Manifest) -> list[Started]:

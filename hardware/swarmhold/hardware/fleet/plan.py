@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarmhold.hardware.bundle import Manifest
+from swarmhold.hardware.drivers.links import parse_link, write_links
 from swarmhold.hardware.fleet.file import FleetFile
 from swarmhold.hardware.shipped import located
 
@@ -35,7 +36,12 @@ class Planned:
 
 
 def plan(
-    fleet: FleetFile, manifest: Manifest, faults: bool = False, record: str = ""
+    fleet: FleetFile,
+    manifest: Manifest,
+    faults: bool = False,
+    record: str = "",
+    arm: bool = False,
+    hardware: bool = False,
 ) -> list[Planned]:
     """All nodes of a fleet.
 
@@ -44,6 +50,8 @@ def plan(
         manifest: of its bundle; it says what world to simulate.
         faults: whether robots that allow it are to be broken.
         record: folder to record to; "": no recording.
+        arm: whether robots with links are armed.
+        hardware: whether links may lead to real robots.
     """
     n = len(fleet.robots)
     keys = {"keys": os.pathsep.join(str(key.resolve()) for key in fleet.keys)} if fleet.keys else {}
@@ -68,19 +76,28 @@ def plan(
                 name=name if rank else None,
             )
         )  # fmt: skip
-    world = {
-        "scenario": manifest.scenario,
-        "robot": manifest.robot,
-        "team_size": n,
-        "seed": fleet.seed,
-        "allow_faults": faults,
-        "awaited": n,
-        "wait_s": 0.0 if fleet.on_one_host else WAIT_S,
-    }
-    out.append(Planned("world_node", ground, world, "/world"))
+    out += _ground(fleet, manifest, {"allow_faults": faults, "arm": arm, "hardware": hardware})
     if faults:
         out.append(Planned("fault_node", ground, {}, "/faults"))
     if record:
         told = {"folder": record, "team_size": n}
         out.append(Planned("recorder", ground, told, "/recorder"))
+    return out
+
+
+def _ground(fleet: FleetFile, manifest: Manifest, told: dict[str, bool]) -> list[Planned]:
+    """Who stands for the robots: the simulated world, or drivers and the field they are on."""
+    n, faults = len(fleet.robots), {"allow_faults": told["allow_faults"]}
+    team = {"robot": manifest.robot, "team_size": n}
+    task = {"scenario": manifest.scenario, **team, "seed": fleet.seed, "awaited": n}
+    if not fleet.robots[0].link:
+        wait = {"wait_s": 0.0 if fleet.on_one_host else WAIT_S}
+        return [Planned("world_node", fleet.world_host, {**task, **faults, **wait}, "/world")]
+    out = [Planned("field_node", fleet.world_host, task, "/world")]
+    for host in fleet.used_hosts:
+        links = {i: parse_link(r.link) for i, r in enumerate(fleet.robots) if r.host == host}
+        if links:
+            here = {**team, **told, "links": write_links(links), "awaited": n, "wait_s": WAIT_S}
+            name = f"drivers_{min(links)}"
+            out.append(Planned("driver_node", host, here, f"/{name}", name=name))
     return out

@@ -46,8 +46,14 @@ def fly_plan(config: FleetConfig, plan: FaultPlan, source: str, title: str) -> P
         title: for people.
     """
     faults = () if source == "free" else plan.faults_drawn()
+    trusted = source != "none"
     flown = replace(
-        config, reweight=source != "none", allow_faults=True, record=True, alone=signalled(faults)
+        config,
+        reweight=trusted,
+        allow_faults=True,
+        record=True,
+        alone=signalled(faults),
+        each=tuple(own.model_copy(update={"reweight": trusted}) for own in config.each),
     )
     with Fleet(flown) as fleet:
         fleet.log("plan", name=plan.name, source=source)  # from now on its times count

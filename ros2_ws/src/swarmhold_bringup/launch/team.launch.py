@@ -24,6 +24,8 @@ ARGUMENTS = {
     "robots": ("4", "team size, without a fleet file"),
     "host": ("", "start what the fleet file has on this host; empty: everything"),
     "world": ("true", "start the simulated world; false: drivers pose as the robots"),
+    "arm": ("false", "arm robots that have links; without, nothing of them moves"),
+    "hardware": ("false", "let links lead to real robots"),
     "faults": ("false", "let robots that allow it be broken"),
     "record": ("", "new folder to record to; empty: no recording"),
 }
@@ -48,7 +50,14 @@ def team(context):
         environment.update(secured(fleet.security, here))
     nodes = [
         node
-        for node in plan(fleet, manifest, told["faults"] == "true", told["record"])
+        for node in plan(
+            fleet,
+            manifest,
+            told["faults"] == "true",
+            told["record"],
+            told["arm"] == "true",
+            told["hardware"] == "true",
+        )
         if told["host"] in ("", node.host)
         and (node.executable != "world_node" or told["world"] == "true")
     ]

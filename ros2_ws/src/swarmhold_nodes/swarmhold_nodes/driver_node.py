@@ -22,7 +22,7 @@ from swarmhold_msgs.msg import FaultCommand
 from swarmhold_msgs.msg import SensorFrame as SensorFrameMessage
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.drivers.links import RANGES, Link, driver_of, read_links
+from swarmhold.hardware.drivers.links import RANGES, TWIST, Link, driver_of, read_links
 from swarmhold.hardware.drivers.localisation import Localisation
 from swarmhold.hardware.drivers.protocol import Injected, RobotDriver
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
@@ -43,6 +43,7 @@ from swarmhold_nodes.runtime import (
     run,
     say,
 )
+from swarmhold_nodes.twist_driver import TwistDriver
 
 FIRST_S = 20.0  # for which an armed robot waits for the first command of its policy
 LAND_S = 12.0  # for all to land when the node ends
@@ -54,59 +55,62 @@ class DriverNode(Node):
     farewell_s = LAND_S
 
     def __init__(self, context: Context) -> None:
-        """Connect to all robots; nothing is armed yet."""
+        """Set out to connect to all robots; nothing is armed yet."""
         super().__init__(
             "drivers", context=context, enable_rosout=False, start_parameter_services=False
         )
         self._told = told = declare(self, DriverParameters)
         refuse_duplicate(self)
-        spec, links = policy_spec(told.robot), read_links(told.links)
+        self._spec, self._links = spec, links = policy_spec(told.robot), read_links(told.links)
         if max(links) >= told.team_size:
             raise ConfigError(f"links name robot {max(links)} of {told.team_size}")
-        self._diff = spec.drives
         self._localisation = Localisation(*RANGES[told.robot])
-        self._drivers: dict[int, RobotDriver] = {}
+        self._limits = safety_config(spec, np.inf)
+        self._made = {robot: self._driver(link, robot) for robot, link in links.items()}
+        self._drivers: dict[int, RobotDriver] = {}  # of robots that answer
         self._lost: set[int] = set()
         self._commanded: set[int] = set()
-        self._limits = safety_config(spec, np.inf)
-        self._connect(links)
         until = time.monotonic() + told.wait_s
         self._beginning = Beginning(self, told.team_size, told.awaited, until)
         self._armer: threading.Thread | None = None
         self._armed_at = 0.0
+        self._problem: SwarmholdError | None = None
+        self._connector = threading.Thread(target=self._connect, daemon=True)
+        self._ready = self._stopped = False
         self._wire(told)
         self._diagnostics = Diagnostics(self, self.get_name(), 1.0 / spec.loop_hz, self._facts)
         self.create_timer(1.0 / spec.loop_hz, self._tick)
-        say("ready")
+        self._connector.start()
 
-    def _connect(self, links: dict[int, Link]) -> None:
-        for robot, link in links.items():
-            driver = self._driver(link, robot)
+    def _driver(self, link: Link, robot: int) -> RobotDriver:
+        told, limits, board = self._told, self._limits, self._localisation
+        if link.kind == TWIST:
+            return TwistDriver(self, link.address, robot, self._spec, limits, board, told.hardware)
+        return driver_of(link, robot, limits, board, told.height, told.hardware)
+
+    def _connect(self) -> None:
+        """In a thread of its own, one robot after the other: links may share a radio."""
+        for robot, driver in self._made.items():
             try:
                 driver.connect()
             except NotReadyError as error:
                 say("warning", text=f"robot {robot} is left out: {error}")
                 continue
-            except SwarmholdError:
-                self._close_all()
-                raise
+            except SwarmholdError as error:
+                self._problem = error
+                return
             self._drivers[robot] = driver
-            say("linked", robot=robot, link=str(link), reality=driver.reality.value)
+            say("linked", robot=robot, link=str(self._links[robot]), reality=driver.reality.value)
         if not self._drivers:
-            raise NotReadyError(
-                f"none of the robots answers: {', '.join(map(str, links.values()))}"
-            )
-
-    def _driver(self, link: Link, robot: int) -> RobotDriver:
-        told = self._told
-        return driver_of(link, robot, self._limits, self._localisation, told.height, told.hardware)
+            tried = ", ".join(map(str, self._links.values()))
+            self._problem = NotReadyError(f"none of the robots answers: {tried}")
 
     def _wire(self, told: DriverParameters) -> None:
         """Publishers and subscriptions."""
         self._pubs = {}
         for robot in range(told.team_size):
             name = f"/robot_{robot}/sense"
-            if robot not in self._drivers:  # served by another host; it places the robot here too
+            if robot not in self._links:  # served by another host; it places the robot here too
                 hear = partial(self._on_elsewhere, robot)
                 self.create_subscription(SensorFrameMessage, name, hear, STREAM_QOS)
                 continue
@@ -126,17 +130,21 @@ class DriverNode(Node):
 
     def _on_command(self, robot: int, msg: TwistStamped) -> None:
         self._commanded.add(robot)
-        if not self._told.arm:
+        if not self._told.arm or not self._ready or robot not in self._drivers:
             return
         twist = msg.twist
-        second = twist.angular.z if self._diff else twist.linear.y
+        second = twist.angular.z if self._spec.drives else twist.linear.y
         stamp = wire.seconds_of(msg.header.stamp)
         self._drivers[robot].command(Command(stamp, (twist.linear.x, second), Mode.ACTIVE))
 
     def _on_estop(self, msg: Bool) -> None:
         if msg.data:
-            for driver in self._drivers.values():
-                driver.stop()
+            self._stopped = True
+            self._stop_all()
+
+    def _stop_all(self) -> None:
+        for driver in list(self._drivers.values()):
+            driver.stop()
 
     def _on_fault(self, msg: FaultCommand) -> None:
         if msg.robot not in self._drivers or msg.kind not in BODY_KINDS:
@@ -163,6 +171,15 @@ class DriverNode(Node):
     def _tick(self) -> None:
         now = time.monotonic()
         self._diagnostics.tick()
+        if self._problem is not None:
+            raise self._problem
+        if self._connector.is_alive():
+            return
+        if not self._ready:
+            self._ready = True
+            if self._stopped:  # said while robots were still being connected to
+                self._stop_all()
+            say("ready")
         if self._beginning.waits(now):
             return
         if self._told.arm and self._armer is None:
@@ -207,7 +224,7 @@ class DriverNode(Node):
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        kinds = {driver.reality.value for driver in self._drivers.values()}
+        kinds = {driver.reality.value for driver in list(self._drivers.values())}
         return {
             "reality": " and ".join(sorted(kinds)),
             "linked": len(self._drivers),
@@ -216,10 +233,8 @@ class DriverNode(Node):
 
     def close(self) -> None:
         """Land what flies, and free all links."""
-        self._close_all()
-
-    def _close_all(self) -> None:
-        _together(driver.close for driver in self._drivers.values())
+        self._connector.join(LAND_S)
+        _together(driver.close for driver in self._made.values())
 
 
 def _together(acts: Iterable[Callable[[], None]]) -> None:

@@ -1,0 +1,72 @@
+"""Robots behind links for a fault plan: emulated ones, or those of a fleet file."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.file import Options, load_fleet
+from swarmhold.hardware.fleet.ground import confirm
+from swarmhold.sim.emulate.emulator import Emulator, crazyflies, mavlink_vehicles
+
+
+@contextmanager
+def emulated(config: FleetConfig, kind: str) -> Iterator[FleetConfig]:
+    """The same fleet behind links to emulated robots, which are there for as long as this.
+
+    Args:
+        config: of simulated robots.
+        kind: crazyflie or mavlink.
+    """
+    scenario = open_bundle(config.bundle).manifest.scenario
+    with _emulator(kind, scenario, config.robots, config.seed) as robots:
+        each = tuple(Options(link=link, allow_faults=True) for link in robots.addresses)
+        yield replace(config, each=each, arm=True)
+
+
+def _emulator(kind: str, scenario: str, robots: int, seed: int) -> Emulator:
+    if kind == "crazyflie":
+        return crazyflies(scenario, robots, seed, ())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    return mavlink_vehicles(scenario, robots, seed, (), port)
+
+
+def on_hardware(file: Path | None, robots: int) -> FleetConfig:
+    """The fleet of a file, once whoever sits there has said that real robots may move.
+
+    Args:
+        file: fleet file.
+        robots: team size of the plan.
+
+    Raises:
+        ConfigError: it is not given, its robots are others than the plan's or do not allow faults,
+            or nobody has confirmed.
+    """
+    if file is None:
+        raise ConfigError("--world hardware needs --fleet FILE with the robots' links")
+    fleet = load_fleet(file)
+    if len(fleet.robots) != robots:
+        raise ConfigError(f"{file} has {len(fleet.robots)} robots, the plan is for {robots}")
+    unlinked = [robot.name for robot in fleet.robots if not robot.link]
+    if unlinked:
+        raise ConfigError(f"{file}: {', '.join(unlinked)} have no link; simulated: --world ros")
+    closed = [robot.name for robot in fleet.robots if not robot.allow_faults]
+    if closed:
+        raise ConfigError(
+            f"{file}: {', '.join(closed)} do not allow faults, which is the default in flight; "
+            "set allow_faults for a field test"
+        )
+    config = FleetConfig(
+        fleet.bundle, robots, Path(), fleet.seed, fleet.keys, fleet.domain,
+        standbys=len(fleet.supervisors) - 1, each=fleet.robots, arm=True, hardware=True,
+    )  # fmt: skip
+    confirm(config)
+    return config
