@@ -58,8 +58,8 @@ class RunArgs:
     plan: Annotated[Path, tyro.conf.Positional]
     """Plan (YAML), or the name of one that ships."""
     world: World = "sim"
-    """sim: simulated episodes at batch speed; ros: live ROS 2 nodes in real time; emulated: the same
-    behind drivers, with robots that are simulated; hardware: with those of a fleet file."""
+    """sim: simulated episodes at batch speed; ros: live ROS 2 nodes in real time; emulated: the
+    same behind drivers, with robots that are simulated; hardware: with those of a fleet file."""
     bundle: Path | None = None
     """Bundle that flies; default: one that ships. hardware: that of the fleet file."""
     link: Literal["crazyflie", "mavlink"] = "crazyflie"
