@@ -26,6 +26,17 @@ ARMS = {
     "oracle": "oracle",
 }
 LANE, LEFT, WIDTH = 34, 78, 1060  # pixels
+LEGEND = "<p class='legend'>" + "".join(
+    f"<span><i class='{name}'></i>{text}</span>"
+    for name, text in (
+        ("fault", "broken"),
+        ("healthy", "trusted"),
+        ("suspect", "doubted"),
+        ("lost", "lost"),
+        ("quarantined", "quarantined"),
+        ("probation", "on probation"),
+    )
+) + "</p>"  # fmt: skip
 _SIGNS = {
     "SUSPECT": "?",
     "LOST": "lost",
@@ -56,8 +67,9 @@ def _run(run: Told) -> str:
 <header><h2>{escape(plan["name"])}</h2><span class="world">{escape(world)}</span>
 <p>{escape(what)}</p></header>{aborted}
 {_tiles(run)}
-<h3>Time line</h3><p class="quiet">Upper bar: what was broken. Lower bar: what the supervisor said.
-{_of_flights(run)}</p>
+<h3>Time line</h3><p class="quiet">Upper bar: what was broken; dashed where it had no effect.
+Lower bar: what the supervisor said. {_of_flights(run)}</p>
+{LEGEND}
 {_lanes(run)}
 <h3>Faults</h3>{_faults(run)}
 <div class="pair"><div><h3>Task retained</h3>{_arms(run)}</div>
@@ -81,8 +93,9 @@ def _tiles(run: Told) -> str:
         ("false alarms per robot-hour", _number(rate[0]), _range(rate[1:], "")),
         ("healthy ones out per fault", _number(found["collateral_per_fault"]), ""),
         ("collisions", str(found["arms"]["supervisor"]["collisions"]), ""),
-        ("deadlines missed", _percent(found["deadline_misses"], 2), ""),
     ]
+    if found["deadline_misses"] is not None:
+        tiles.append(("deadlines missed", _percent(found["deadline_misses"], 2), ""))
     made = (
         f"<div class='tile'><b>{value}</b><span>{name}</span><i>{more}</i></div>"
         for name, value, more in tiles
@@ -120,10 +133,12 @@ def _lanes(run: Told) -> str:
         x, y = LEFT + row["start_s"] * scale, row["robot"] * LANE + 6
         wide = max((row["end_s"] - row["start_s"]) * scale, 2.0)
         dull = "" if row["status"] in ("applied", "healed by itself") else " dull"
+        beside = wide < 6 * len(row["kind"]) + 4
+        where, side = (x + wide + 3, " beside") if beside else (x + 3, "")
         out.append(
             f"<rect class='fault{dull}' x='{x:.1f}' y='{y}' width='{wide:.1f}' height='11'>"
             f"<title>{escape(row['kind'])}, {row['status']}</title></rect>"
-            f"<text class='kind' x='{x + 3:.1f}' y='{y + 9}'>{escape(row['kind'])}</text>"
+            f"<text class='kind{side}' x='{where:.1f}' y='{y + 9}'>{escape(row['kind'])}</text>"
         )
     return "".join(out) + "</svg>"
 
