@@ -29,6 +29,7 @@ def quiet():
             t=T.copy(), late=np.full(len(T), 0.01), boot=np.full(len(T), 7.0 + robot),
             position=position[:, robot] + rng.normal(0, 1e-3, (len(T), 2)),
             hears=np.ones(len(T)), speed=np.full(len(T), 0.5), decided=np.ones(len(T), bool),
+            wanted=0.5 * np.stack([-np.sin(angle[:, robot]), np.cos(angle[:, robot])], axis=-1),
         )
         for robot in range(N)
     )  # fmt: skip

@@ -117,5 +117,6 @@ def _heard(own: dict[str, Float], robot: int) -> Heard:
         position=own["claimed"][came, robot],
         hears=own["hears"][came, robot],
         speed=own["speed"][came, robot],
+        wanted=np.full((int(came.sum()), 2), np.nan),  # motion is compared with that of a twin
         decided=np.ones(int(came.sum()), bool),
     )

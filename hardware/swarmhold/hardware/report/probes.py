@@ -20,7 +20,9 @@ APART_M = 0.02  # m, by which positions differ
 RATE = 0.95  # share of the messages that still come in when some are lost
 LATE_S = 0.1  # s, by which messages are later than before, or their clock is off
 FULL_SPEED = 0.6  # share of the largest set-point that a team at work does not keep up
-ASKED, OBEYED = 0.3, 0.8  # set-points by which, and to which share, motors are judged
+WORSE, LEAST_MPS = 1.5, 0.02  # by which a robot must depart from its set-points, times before, m/s
+LAG_S = 0.15  # s by which motion follows set-points
+SPAN = 2  # ticks on either side, over which speeds are taken
 DECIDES = 0.2  # share of decisions that are lacking
 
 Probe = Callable[[Trace, FaultSpec, float, float], bool]
@@ -40,7 +42,8 @@ def effect(trace: Trace, fault: FaultSpec, twin: Trace | None = None) -> str:
     if not whole and not _acts(trace, fault, fault.start_s, middle, twin):
         return "no effect"
     later = _acts(trace, fault, middle, end, twin)
-    return "applied" if later or fault.kind == "reboot" else "healed by itself"
+    lasting = later or fault.kind in _MOVES or fault.kind == "reboot"
+    return "applied" if lasting else "healed by itself"
 
 
 def _acts(trace: Trace, fault: FaultSpec, start: float, end: float, twin: Trace | None) -> bool:
@@ -137,21 +140,28 @@ def _full_speed(trace: Trace, fault: FaultSpec, start: float, end: float) -> boo
     return bool(len(speed)) and bool(np.nanmean(speed) > FULL_SPEED)
 
 
-def _weak(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
-    """It moves less than it is told to, compared with before."""
-    now = _tracking(trace, fault.robot, start, end)
-    then = _tracking(trace, fault.robot, fault.start_s - BEFORE_S, fault.start_s)
-    return now < OBEYED * then
+def _astray(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """It does not move as it tells itself to, by more than it did before."""
+    now = _departure(trace, fault.robot, start, end)
+    then = _departure(trace, fault.robot, fault.start_s - BEFORE_S, fault.start_s)
+    return bool(now > WORSE * np.nan_to_num(then) + LEAST_MPS)
 
 
-def _tracking(trace: Trace, robot: int, start: float, end: float) -> float:
-    """Speed for each share of the largest set-point; NaN where hardly anything was asked for."""
-    heard = trace.heard[robot]
-    asked = np.interp(trace.t, heard.t, np.nan_to_num(heard.speed)) if len(heard.t) else trace.t * 0
-    step = np.diff(trace.position[:, robot], axis=0) / np.diff(trace.t)[:, None]
-    moved = np.linalg.norm(step, axis=-1)
-    chosen = (trace.t[1:] >= start) & (trace.t[1:] <= end) & (asked[1:] > ASKED)
-    return float((moved[chosen] / asked[1:][chosen]).mean()) if chosen.sum() > 3 else float("nan")
+def _departure(trace: Trace, robot: int, start: float, end: float) -> float:
+    """m/s between set-points and motion, root mean square; NaN where nothing is known."""
+    heard, times = trace.heard[robot], trace.t
+    if not len(heard.t) or len(times) < 2 * SPAN + 1:
+        return float("nan")
+    moved = trace.position[2 * SPAN :, robot] - trace.position[: -2 * SPAN, robot]
+    speed = moved / (times[2 * SPAN :] - times[: -2 * SPAN])[:, None]
+    middle = times[SPAN:-SPAN]
+    wanted = np.stack(
+        [np.interp(middle - LAG_S, heard.t, np.nan_to_num(heard.wanted[:, k])) for k in (0, 1)],
+        axis=-1,
+    )
+    chosen = (middle >= start) & (middle <= end)
+    off = np.sum((speed[chosen] - wanted[chosen]) ** 2, axis=-1)
+    return float(np.sqrt(off.mean())) if chosen.sum() > 3 else float("nan")
 
 
 def _dithers(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
@@ -170,7 +180,7 @@ PROBES: dict[str, Probe] = {
     **dict.fromkeys(("sensor_noise", "spoof", "replay"), _wrong_claim),
     **dict.fromkeys(("sensor_nan", "nan"), _garbage),
     **dict.fromkeys(("runaway", "adversary"), _full_speed),
-    **dict.fromkeys(("slow", "battery", "motor_off", "motor_stuck"), _weak),
+    **dict.fromkeys(("slow", "battery", "motor_off", "motor_stuck"), _astray),
     "duplicate": _two_senders,
     "drop": _lossy,
     "overrun": _dithers,

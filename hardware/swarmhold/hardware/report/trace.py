@@ -31,6 +31,7 @@ class Heard:
         position: (K, 2) m, where it claims to be; NaN where it says what cannot be.
         hears: (K) share of its teammates that it says it hears.
         speed: (K) share of the largest set-point that it drives itself with; NaN where unknown.
+        wanted: (K, 2) m/s, world, how it tells itself to move; NaN where unknown.
         decided: (K) whether it had decided anew.
     """
 
@@ -40,6 +41,7 @@ class Heard:
     position: Float
     hears: Float
     speed: Float
+    wanted: Float
     decided: Bool
 
 
@@ -108,7 +110,7 @@ def _heard(folder: Path, flight: Flight, started: float) -> tuple[Heard, ...]:
     bound = np.asarray(policy_spec(str(flight.info["robot"])).action_bound)
     drives = policy_spec(str(flight.info["robot"])).drives
     rows: list[list[tuple[float, ...]]] = [[] for _ in range(n)]
-    sent: list[list[tuple[float, float]]] = [[] for _ in range(n)]
+    sent: list[list[tuple[float, ...]]] = [[] for _ in range(n)]
     for topic, received, message in messages_of(folder):
         name, _, kind = topic.rpartition("/")
         if not name.startswith("/robot_") or not name[7:].isdigit() or int(name[7:]) >= n:
@@ -121,7 +123,8 @@ def _heard(folder: Path, flight: Flight, started: float) -> tuple[Heard, ...]:
             twist = message.twist
             second = twist.angular.z if drives else twist.linear.y
             share = np.abs([twist.linear.x, second]) / bound
-            sent[robot].append((received - started, float(share.max())))
+            ahead, aside = twist.linear.x, 0.0 if drives else twist.linear.y
+            sent[robot].append((received - started, float(share.max()), ahead, aside))
     return tuple(
         _as_heard(rows[robot], sent[robot], flight.robots[robot].t, flight.robots[robot].inference)
         for robot in range(n)
@@ -140,15 +143,18 @@ def _state_row(
     if len(bits) == n and n > 1:
         hears = float(((np.delete(bits, robot) & Accusation.HEARD) != 0).mean())
     place = state.position[:2]
-    return [(received - started, received - state.stamp, state.boot_id, *place, hears)]
+    late = received - state.stamp
+    return [(received - started, late, state.boot_id, *place, hears, state.yaw)]
 
 
 def _as_heard(
-    rows: list[tuple[float, ...]], sent: list[tuple[float, float]], at: Float, inference: Float
+    rows: list[tuple[float, ...]], sent: list[tuple[float, ...]], at: Float, inference: Float
 ) -> Heard:
-    table = np.array(rows, float).reshape(-1, 6)
-    t = table[:, 0]
-    orders = np.array(sent, float).reshape(-1, 2)
+    table = np.array(rows, float).reshape(-1, 7)
+    t, yaw = table[:, 0], table[:, 6]
+    orders = np.array(sent, float).reshape(-1, 4)
+    ahead, aside = (last_at(orders[:, 0], orders[:, k], t) for k in (2, 3))
+    cos, sin = np.cos(yaw), np.sin(yaw)
     return Heard(
         t=t,
         late=table[:, 1],
@@ -156,6 +162,7 @@ def _as_heard(
         position=table[:, 3:5],
         hears=table[:, 5],
         speed=last_at(orders[:, 0], orders[:, 1], t),
+        wanted=np.stack([cos * ahead - sin * aside, sin * ahead + cos * aside], axis=-1),
         decided=last_at(at, np.asarray(inference > 0.0, float), t) > 0.0,
     )
 
