@@ -9,7 +9,7 @@ from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.drills import drilled
 from swarmhold.hardware.report.recording import messages_of
 
-pytestmark = [pytest.mark.system, pytest.mark.quiet]
+pytestmark = pytest.mark.system
 ROBOTS, SECONDS, SEED = 5, 16.0, 3
 # Who weights come from after it happened: the least and the most that may be a supervisor's.
 FOLLOWED = {
@@ -20,7 +20,7 @@ FOLLOWED = {
 
 
 def fly(folder, bundle, drill):
-    return drilled(FleetConfig(bundle, ROBOTS, folder), drill, SECONDS, SEED)
+    return drilled(FleetConfig(bundle, ROBOTS, folder, processes=2), drill, SECONDS, SEED)
 
 
 @pytest.fixture(scope="module")
