@@ -235,13 +235,14 @@ class Fleet:
         event = values["event"]
         if self._closing:
             return  # what nodes say of each other's leaving is no news
+        if event in ("linked", "shadow", "fault"):  # robots say themselves when they misbehave
+            self.log(**values)
         if event == "table":
             self.live.table = values
         elif event == "world":
             self.live.world = values
         elif event == "linked":
             self.live.real |= values["reality"] == Reality.HARDWARE.value
-            self.log("linked", **{k: v for k, v in values.items() if k != "event"})
         elif event == "speaks":
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
@@ -252,10 +253,6 @@ class Fleet:
             self.log("kept", folder=values["folder"], what=values["what"])
         elif event == "estop":
             self.log("estop", source=name)
-        elif event == "shadow":
-            self.log("shadow", **{k: v for k, v in values.items() if k != "event"})
-        elif event == "fault":  # the robot itself says when it began to misbehave
-            self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":
             self.live.warnings.append(f"{name}: {values['text']}")
             self.log("warning", source=name, text=values["text"])
