@@ -22,7 +22,7 @@ from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.estop import Confirmations
 from swarmhold.hardware.fleet.needs import need
-from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, group_command, node_command
+from swarmhold.hardware.fleet.process import TERM_S, Child, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.messages import check_team
@@ -394,9 +394,6 @@ class Fleet:
         """End everything; safe to call twice."""
         self.log("ended")
         self._closing = True
-        ground.land(self.children)
-        children = list(self.children.values())
-        self.children.clear()
-        end_all(children)
+        ground.end(self.children)
         self._domain.free()
         self._events.close()
