@@ -30,6 +30,7 @@ SUMMARY = {
     "estop": "stop every robot of a team, and count who confirms it",
     "faults": "fault plans in simulation and live, scored; every kind of fault by itself",
     "emulate": "N simulated robots that answer as Crazyflies or MAVLink vehicles",
+    "robotarium": "a bundle as a folder that the Robotarium's server can run",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "report": "flight recordings to one HTML page",
 }

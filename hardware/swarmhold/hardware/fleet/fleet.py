@@ -22,7 +22,7 @@ from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.estop import Confirmations
 from swarmhold.hardware.fleet.needs import need
-from swarmhold.hardware.fleet.process import TERM_S, Child, end_all, group_command, node_command
+from swarmhold.hardware.fleet.process import TERM_S, Child, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.messages import check_team
@@ -235,13 +235,14 @@ class Fleet:
         event = values["event"]
         if self._closing:
             return  # what nodes say of each other's leaving is no news
+        if event in ("linked", "shadow", "fault"):  # robots say themselves when they misbehave
+            self.log(**values)
         if event == "table":
             self.live.table = values
         elif event == "world":
             self.live.world = values
         elif event == "linked":
             self.live.real |= values["reality"] == Reality.HARDWARE.value
-            self.log("linked", **{k: v for k, v in values.items() if k != "event"})
         elif event == "speaks":
             self.log("speaks", source=name, term=values["term"])
         elif event == "started":
@@ -252,10 +253,6 @@ class Fleet:
             self.log("kept", folder=values["folder"], what=values["what"])
         elif event == "estop":
             self.log("estop", source=name)
-        elif event == "shadow":
-            self.log("shadow", **{k: v for k, v in values.items() if k != "event"})
-        elif event == "fault":  # the robot itself says when it began to misbehave
-            self.log("fault", **{k: v for k, v in values.items() if k != "event"})
         elif event == "warning":
             self.live.warnings.append(f"{name}: {values['text']}")
             self.log("warning", source=name, text=values["text"])
@@ -397,9 +394,6 @@ class Fleet:
         """End everything; safe to call twice."""
         self.log("ended")
         self._closing = True
-        ground.land(self.children)
-        children = list(self.children.values())
-        self.children.clear()
-        end_all(children)
+        ground.end(self.children)
         self._domain.free()
         self._events.close()

@@ -12,7 +12,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.environment import ALONE, EVERYWHERE, Network
 from swarmhold.hardware.fleet.needs import need
-from swarmhold.hardware.fleet.process import Child
+from swarmhold.hardware.fleet.process import Child, end_all
 
 LAND_S = 14.0  # for drivers to land and to free their links
 DRIVERS = "drivers"
@@ -68,14 +68,17 @@ def nodes(config: FleetConfig, manifest: Manifest) -> list[Started]:
     return out
 
 
-def land(children: dict[str, Child]) -> None:
-    """Let drivers bring their robots down before anything else ends."""
+def end(children: dict[str, Child]) -> None:
+    """End all processes; drivers bring their robots down before anything else ends."""
     drivers = [children.pop(name) for name in list(children) if name.startswith(DRIVERS)]
     for child in drivers:
         child.ask_to_end()
     deadline = time.monotonic() + LAND_S
     for child in drivers:
         child.end(deadline)
+    others = list(children.values())
+    children.clear()
+    end_all(others)
 
 
 def confirm(config: FleetConfig) -> None:
