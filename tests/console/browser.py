@@ -77,7 +77,9 @@ class Page:
             text = key
         if key == "Enter":
             text = "\r"
-        self.call("Input.dispatchKeyEvent", type="keyDown", **press, **({"text": text} if text else {}))
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown", **press, **({"text": text} if text else {})
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", **press)
 
     def picture(self, path):

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 
 from swarmhold.hardware.cli.config import note, parse
 from swarmhold.hardware.console.guard import LOOPBACK, Audit, Gate, new_token, read_token
@@ -23,7 +24,7 @@ from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.signing import load_public
 
 PORT = 8470
-GRACE_S = 1  # for streams to end
+GRACE_S = 3  # for streams to end
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,13 @@ def _serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            desk.ends.set()  # before connections are waited for
+            super().handle_exit(sig, frame)
+
+    server = Server(config)
     try:
         server.run(sockets=[listener])
     finally:

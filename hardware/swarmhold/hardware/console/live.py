@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from swarmhold.hardware.report.recording import as_event
 Take = Callable[[str, dict[str, Any]], None]
 LOOK_S = 0.1
 AGAIN_S = 1.0  # before a node that ended is started anew
+HUNG_S = 3.0  # without a picture, after which the node that listens is taken for hung
 LONGEST_S = 30.0  # a fault that is injected by hand
 
 
@@ -107,6 +109,8 @@ class LiveTeam:
         self._kept: dict[str, Kept] = {}
         self._found = Confirmations(place.robots)
         self._given_at: float | None = None
+        self._heard_at = 0.0
+        self._known: dict[tuple[str, int | None], str] = {}
         self._hub: Hub | None = None
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -127,17 +131,32 @@ class LiveTeam:
     def _take(self, _: str, values: dict[str, Any]) -> None:
         assert self._hub is not None
         if values["event"] == "picture":
+            self._heard_at = time.monotonic()
             self._hub.show(values["picture"])
         elif values["event"] == "happened":
-            self._hub.happened(values["entry"])
+            self._note(values["entry"])
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        """An entry, unless a node that was started anew says what is known already."""
+        assert self._hub is not None
+        if entry["kind"] in ("state", "weight", "team", "estop"):
+            what = entry["kind"], entry["robot"]
+            if self._known.get(what) == entry["value"] and self._kept["console_node"].starts > 1:
+                return
+            self._known[what] = entry["value"]
+        self._hub.happened(entry)
 
     def _look(self) -> None:
         signals = Signals(Path(self.about["flight"])) if "flight" in self.about else None
         while not self._ends.wait(LOOK_S):
             with self._lock:
+                now = time.monotonic()
                 for kept in self._kept.values():
-                    kept.look(time.monotonic())
+                    kept.look(now)
                 listening = self._kept["console_node"].child
+            if self._heard_at and now - self._heard_at > HUNG_S and listening.running:
+                self._heard_at = 0.0
+                listening.signal(signal.SIGKILL)
             if signals is not None and listening.ready.is_set():
                 for told in signals.new():
                     listening.tell(told)

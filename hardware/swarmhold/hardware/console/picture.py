@@ -32,10 +32,12 @@ from swarmhold.hardware.safety import Limit
 from swarmhold.hardware.team_health import WeightSource
 
 Picture = dict[str, Any]  # JSON; docs/console.md says what is in it
+LOOP_S = 0.05  # of every live node
 SILENT_S = 0.5  # a robot that was not heard for longer is lost, whoever says otherwise
 STALE_S = 1.0  # a status older than this says nothing about now
 TRUTH_S = 2.0  # the world was heard lately, so the bodies are simulated
 WINDOW = 100  # ticks of a robot over which loop times are taken: 5 s
+_GONE = ("LOST", "QUARANTINED")
 _NO_ACCUSATION = Accusation.SEEN | Accusation.HEARD | Accusation.COMMON
 
 
@@ -55,13 +57,15 @@ class _Heard:
 class TeamPicture:
     """Listens, and draws on demand."""
 
-    def __init__(self, robots: int = 0, wall_s: float = 0.0) -> None:
+    def __init__(self, robots: int = 0, wall_s: float = 0.0, period_s: float = LOOP_S) -> None:
         """Nothing heard yet.
 
         Args:
             robots: team size; robots that are never heard are shown as well. 0: not known.
             wall_s: wall-clock time (s) at the zero of the listener's clock.
+            period_s: s, that a robot's loop is meant to take.
         """
+        self._period_s = period_s
         self._heard = [_Heard() for _ in range(robots)]
         self._most = robots or MOST_ROBOTS
         self._wall_s = wall_s
@@ -193,7 +197,7 @@ class TeamPicture:
             if said:
                 word, judge = _name(HealthState, Counter(said).most_common(1)[0][0]), "peers"
         quiet = now - heard.state_at > SILENT_S
-        return ("LOST", "console") if quiet and word in ("HEALTHY", "SUSPECT") else (word, judge)
+        return (word, judge) if not quiet or word in _GONE else ("LOST", "console")
 
     def _given(self, now: float) -> list[list[float] | None]:
         """Weights that every robot gives; None of one whose status is old."""
@@ -250,6 +254,7 @@ class TeamPicture:
         recent = [list(heard.periods)[-20:] for heard in alive]
         thought = [list(heard.inferences)[-20:] for heard in alive]
         return {
+            "meant_ms": 1e3 * self._period_s,
             "period_ms": _percentile([v for row in recent for v in row], 99),
             "inference_ms": _percentile([v for row in thought for v in row], 99),
             "heartbeat_ms": round(1e3 * max((now - h.state_at for h in alive), default=0.0), 1),

@@ -57,17 +57,19 @@ const range = () => { const span = S.about && S.about.span ? S.about.span : [S.a
 
 export function draw() { lanes(); entries(); const armed = performance.now() - armedAt < 4000 && armedAt > 0; $("plan-go").disabled = !checked || !mayAct(); $("plan-dry").disabled = !mayAct(); $("plan-go").classList.toggle("armed", armed); put($("plan-go"), armed ? "Press again to break them" : "Inject"); }
 function lanes() {
-  const n = S.picture.robots.length, row = n > 16 ? 22 : ROW, [g, width] = open($("lanes"), n * row + 34), [a, b] = range(), x = t => LEFT + (Math.max(a, Math.min(b, t)) - a) / (b - a) * (width - LEFT - 10), h = row - 8, up = row > 30 ? 13 : 6; // truth above, what the team made of it below
+  /* In a large team only those to whom something happened. */
+  const all = S.picture.robots.map(r => r.id), told = new Set(S.happenings.map(e => e.robot)), shown = all.length > 16 ? all.filter(r => told.has(r)) : all;
+  const n = shown.length, row = n > 16 ? 24 : ROW, [g, width] = open($("lanes"), n * row + (shown.length < all.length ? 44 : 34)), [a, b] = range(), x = t => LEFT + (Math.max(a, Math.min(b, t)) - a) / (b - a) * (width - LEFT - 10), h = row - 8, up = row > 30 ? 13 : 6; // truth above, what the team made of it below
   const now = S.about.replay ? b : b;
-  for (let r = 0; r < n; r++) {
-    const y = r * row + 4, mine = S.happenings.filter(e => e.robot === r);
+  shown.forEach((r, lane) => {
+    const y = lane * row + 4, mine = S.happenings.filter(e => e.robot === r);
     font(g, 13, 650); g.fillStyle = css("--ink"); g.textAlign = "right"; g.textBaseline = "middle"; g.fillText(r, LEFT - 12, y + h / 2);
     g.fillStyle = css("--grid"); g.fillRect(LEFT, y, width - LEFT - 10, h);
     const states = mine.filter(e => e.kind === "state");
     states.forEach((e, i) => {
       const end = i + 1 < states.length ? states[i + 1].t : S.about.replay ? (S.at || now) : now; if (e.value === "HEALTHY" || end < a) return;
       const x0 = x(e.t), w = Math.max(2, x(end) - x0); g.fillStyle = css(stateOf(e.value).paint); g.globalAlpha = .38; g.fillRect(x0, y + up, w, h - up); g.globalAlpha = 1; g.fillRect(x0, y + up, 3, h - up);
-      if (w > 60) { font(g, 11, 600); g.textAlign = "left"; g.fillStyle = css("--ink"); g.fillText(e.value, x0 + 14, y + up + (h - up) / 2 + .5); }
+      if (w > 60) { font(g, 11, 600); g.textAlign = "left"; g.fillStyle = css("--ink"); g.fillText(e.value, x0 + 16, y + up + (h - up) / 2 + .5); }
     });
     const open = {};
     for (const e of mine.filter(e => e.kind === "fault")) {
@@ -76,7 +78,8 @@ function lanes() {
     }
     for (const e of mine.filter(e => e.lane)) { const f = e.lane, end = f.until === null ? (S.about.replay ? (S.at || b) : b) : f.until, x0 = x(f.t), w = Math.max(2, x(Math.min(end, S.about.replay ? (S.at || b) : b)) - x0); hatch(g, x0, y, w, up, css("--soft"), 5); if (up < 10) continue; font(g, 11, 650); g.textAlign = "left"; g.lineWidth = 3; g.strokeStyle = css("--panel"); const tag = f.value; g.strokeText(tag, x0 + 4, y + up / 2 + .5); g.fillStyle = css("--ink"); g.fillText(tag, x0 + 4, y + up / 2 + .5); }
     for (const e of mine.filter(e => e.kind === "weight")) { const px = x(e.t), s = 5; g.fillStyle = css("--ink"); g.beginPath(); if (e.value === "out") { g.moveTo(px - s, y + up + 2); g.lineTo(px + s, y + up + 2); g.lineTo(px, y + up + 2 + s * 1.5); } else { g.moveTo(px - s, y + h); g.lineTo(px + s, y + h); g.lineTo(px, y + h - s * 1.5); } g.fill(); }
-  }
+  });
+  if (shown.length < all.length) { font(g, 11); g.fillStyle = css("--soft"); g.textAlign = "right"; g.fillText(`nothing happened to ${all.length - shown.length} others`, width - 12, n * row + 32); }
   for (const e of S.happenings.filter(e => e.kind === "estop")) { g.strokeStyle = css("--halt"); g.lineWidth = 2.5; g.beginPath(); g.moveTo(x(e.t), 2); g.lineTo(x(e.t), n * row); g.stroke(); }
   if (S.at) { g.strokeStyle = css("--ink"); g.lineWidth = 1.4; g.setLineDash([3, 3]); g.beginPath(); g.moveTo(x(S.at), 0); g.lineTo(x(S.at), n * row + 4); g.stroke(); g.setLineDash([]); }
   const step = [1, 2, 5, 10, 20, 30, 60, 120].find(s => (b - a) / s <= 11) || 300; font(g, 11); g.fillStyle = css("--soft"); g.textAlign = "center";

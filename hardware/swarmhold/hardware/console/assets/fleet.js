@@ -27,7 +27,7 @@ function update(entry, robot) {
   const word = wordOf(robot), age = robot.age === null ? null : robot.age + aged(), gone = word === "LOST" || word === "ABSENT" || word === "UNKNOWN";
   if (entry.shown !== word) { entry.shown = word; entry.icon.replaceChildren(glyph(word)); entry.card.style.setProperty("--paint", `var(${stateOf(word).paint})`); put(entry.word, word); mark(entry.card, "data-state", word); entry.card.classList.toggle("gone", gone); }
   put(entry.age, age === null ? "never heard" : gone ? `last seen ${seconds(age)} ago` : age > 0.6 ? `${seconds(age)} ago` : "");
-  put(entry.mode, robot.mode || ""); entry.mode.hidden = !robot.mode || robot.mode === "ACTIVE";
+  put(entry.mode, robot.mode || ""); entry.mode.hidden = !robot.mode || robot.mode === "ACTIVE" || gone;
   const faults = robot.faults.join(", ");
   const why = [robot.reasons.join(", ").toLowerCase(), word !== "HEALTHY" && word !== "ABSENT" ? `says ${word === "UNKNOWN" ? "the page" : "the " + robot.judge}`.replace("the peers", "the other robots") : "", robot.limited.length ? "held back: " + robot.limited.join(", ").toLowerCase() : ""].filter(Boolean).join(" · ");
   if (entry.why.dataset.told !== why + faults) {
@@ -57,7 +57,7 @@ function list() {
 function sums() {
   const robots = S.picture.robots, healthy = robots.filter(r => wordOf(r) === "HEALTHY").length, out = robots.filter(r => r.trust !== null && r.trust < 0.5).length;
   const trouble = robots.filter(r => !["HEALTHY", "ABSENT"].includes(wordOf(r))).length, oldest = Math.max(...robots.map(r => r.age === null ? 0 : r.age)) + aged();
-  const rows = [[`${healthy} of ${robots.length}`, "healthy"], [trouble, "in trouble"], [out, "left out by the team"], [robots.length && oldest > 0.995 ? seconds(oldest) : Math.round(oldest * 1000) + " ms", "oldest heartbeat"]];
+  const rows = [[`${healthy} of ${robots.length}`, "healthy"], [trouble, "in trouble"], [out, "left out"], [robots.length && oldest > 0.995 ? seconds(oldest) : Math.round(oldest * 1000) + " ms", "oldest heartbeat"]];
   const box = $("sums"); while (box.children.length < rows.length) { const d = el("div"); d.append(el("b"), el("span")); box.appendChild(d); }
   rows.forEach(([value, text], i) => { put(box.children[i].children[0], String(value)); put(box.children[i].children[1], text); });
 }
@@ -147,7 +147,7 @@ function facts() {
   const rows = [
     ["Bundle", most ? (bundle ? `${bundle.name} v${bundle.version}` : "unknown here") : "none heard", most ? most.slice(0, 12) : "", most ? (bundle && bundle.signed_by ? ["signed " + bundle.signed_by.slice(0, 8), ""] : [bundle ? "not signed" : "not known here", "no"]) : null, others > 0 ? [`${others + 1} different bundles!`, "bad"] : null],
     ["Supervisor", sup ? sup.name : "none heard", sup ? `term ${sup.term}` : "", sup ? (old ? ["silent, robots rely on themselves", "bad"] : ["speaks", ""]) : ["robots rely on themselves", "no"], sup && sup.common ? ["common cause suspected", "bad"] : null],
-    ["Loops, slowest robot", l.period_ms === null ? "–" : `${l.period_ms.toFixed(0)} ms period`, l.inference_ms === null ? "" : `${l.inference_ms.toFixed(1)} ms policy`, l.period_ms !== null && l.period_ms > 75 ? ["late", "bad"] : null, null],
+    ["Loops, slowest robot", l.period_ms === null ? "–" : `${l.period_ms.toFixed(0)} of ${l.meant_ms.toFixed(0)} ms`, l.inference_ms === null ? "" : `${l.inference_ms.toFixed(1)} ms policy`, l.period_ms !== null && l.period_ms > 1.5 * l.meant_ms ? ["late", "bad"] : null, null],
     ["Task", S.picture.task ? S.picture.task.scenario : "none heard", S.picture.task ? `${S.picture.task.landmarks.length} landmarks` : "", null, null],
   ];
   const told = JSON.stringify(rows), box = $("facts");

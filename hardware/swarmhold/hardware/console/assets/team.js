@@ -3,8 +3,10 @@ import { $, el, put, css, glyph, stateOf, open, hatch, font, svg } from "./draw.
 import { S, aged } from "./store.js";
 import { wordOf } from "./fleet.js";
 
-const MASKED = 0.05, BUDGETS = { period_ms: 50, inference_ms: 25, heartbeat_ms: 300 };
-const NAMES = { period_ms: ["Loop period", "p99; meant to be 50 ms"], inference_ms: ["Policy", "p99; half a period"], heartbeat_ms: ["Oldest heartbeat", "silence counts from 300 ms"] };
+const MASKED = 0.05;
+/* What each may take, of a loop with that period. */
+const BUDGETS = { period_ms: period => period, inference_ms: period => period / 2, heartbeat_ms: () => 300 };
+const NAMES = { period_ms: ["Loop period", "p99, and what is meant"], inference_ms: ["Policy", "p99, and half a period"], heartbeat_ms: ["Oldest heartbeat", "silence is from 300 ms"] };
 let chosen = null, shape = null;
 
 export function start() {
@@ -66,22 +68,23 @@ function tell([i, j], attention, weights, n) {
 }
 const bars = new Map();
 function trust() {
-  const box = $("trust"), robots = S.picture.robots;
+  const box = $("trust"), many = S.picture.robots.length > 16;
+  const robots = many ? [...S.picture.robots].sort((a, b) => (a.trust ?? 1) - (b.trust ?? 1) || a.id - b.id) : S.picture.robots;
   if (bars.size !== robots.length) { bars.clear(); box.replaceChildren(); }
-  for (const robot of robots) {
+  robots.forEach((robot, i) => {
     if (!bars.has(robot.id)) { const row = el("div", "trust"), icon = el("span"), track = el("div", "track"), fill = el("i"), value = el("b"); track.appendChild(fill); row.append(icon, el("span", "", String(robot.id)), track, value); box.appendChild(row); bars.set(robot.id, { row, icon, fill, value, word: "" }); }
     const bar = bars.get(robot.id), word = wordOf(robot);
     if (bar.word !== word) { bar.word = word; bar.icon.replaceChildren(glyph(word)); bar.fill.style.background = `var(${stateOf(word).paint})`; bar.row.title = word; }
     bar.fill.style.width = 100 * (robot.trust || 0) + "%"; put(bar.value, robot.trust === null ? "–" : robot.trust.toFixed(2));
-  }
-  box.style.columns = robots.length > 16 ? "2" : "1";
+    if (box.children[i] !== bar.row) box.insertBefore(bar.row, box.children[i] || null);
+  });
 }
 const lines = {};
 function sparks() {
   const box = $("sparks"), rows = S.loops;
   for (const key in NAMES) {
     if (!lines[key]) { const row = el("div", "spark"), label = el("span"), canvas = el("canvas"), value = el("b"); label.append(NAMES[key][0], el("br"), el("small", "", NAMES[key][1])); row.append(label, canvas, value); box.appendChild(row); lines[key] = { canvas, value }; canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", NAMES[key][0] + " over the last minute"); }
-    const { canvas, value } = lines[key], [g, width, height] = open(canvas), budget = BUDGETS[key], values = rows.map(r => r[key]).filter(v => v !== null);
+    const { canvas, value } = lines[key], [g, width, height] = open(canvas), budget = BUDGETS[key](S.picture.loops.meant_ms), values = rows.map(r => r[key]).filter(v => v !== null);
     const top = Math.max(budget * 1.5, ...values) * 1.05, y = v => height - 3 - v / top * (height - 6), end = S.at || 0, x = t => width - (end - t) / 60 * width;
     g.strokeStyle = css("--out"); g.setLineDash([4, 3]); g.lineWidth = 1.2; g.beginPath(); g.moveTo(0, y(budget)); g.lineTo(width, y(budget)); g.stroke(); g.setLineDash([]);
     g.strokeStyle = css("--ok"); g.lineWidth = 1.7; g.beginPath(); let pen = false;
