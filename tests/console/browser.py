@@ -5,7 +5,8 @@ import json
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.request import Request, urlopen
 
 import pytest
 from websockets.sync.client import connect
@@ -49,13 +50,12 @@ class Page:
         self.call("Page.navigate", url=url)
 
     def until(self, expression, seconds=20.0):
-        """Wait until an expression holds; returns its value."""
+        """Wait until an expression holds."""
         ends = time.monotonic() + seconds
-        while not (value := self.js(expression)):
+        while not self.js(f"!!({expression})"):
             shown = self.js("document.body ? document.body.innerText.slice(0, 1500) : ''")
             assert time.monotonic() < ends, f"never: {expression}\n{shown}\n{self.problems()}"
             time.sleep(0.05)
-        return value
 
     def size(self, width, height):
         """Of the window, CSS pixels."""
@@ -118,7 +118,7 @@ def chromium(folder):
     ]  # fmt: skip
     with (folder / "chromium.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    sockets = []
+    sockets = ExitStack()
     try:
         port_file = profile / "DevToolsActivePort"
         ends = time.monotonic() + 60
@@ -128,20 +128,20 @@ def chromium(folder):
         port = port_file.read_text().split()[0]
 
         def page(width=1440, height=900):
-            from urllib.request import Request, urlopen
-
             new = Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
             with urlopen(new, timeout=30) as answer:
                 url = json.load(answer)["webSocketDebuggerUrl"]
-            sockets.append(connect(url, max_size=None, open_timeout=30))
-            opened = Page(sockets[-1])
+            opened = Page(
+                sockets.enter_context(
+                    connect(url, max_size=None, open_timeout=30, ping_interval=None)
+                )
+            )
             opened.size(width, height)
             return opened
 
         yield page
     finally:
-        for socket in sockets:
-            socket.close()
+        sockets.close()
         process.terminate()
         try:
             process.wait(10)

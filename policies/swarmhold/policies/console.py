@@ -116,6 +116,8 @@ class SimulatedTeam:
             self._n, wall_s=time.time() - time.monotonic(), period_s=self._env.tick
         )
         self._begin()
+        self._env.step(self._decide(self._health.step(self._env.evidence(), 0.0))[0])  # compiles
+        self._begin()
         self._thread.start()
 
     def _begin(self) -> None:

@@ -63,7 +63,7 @@ def dry_run(plan: Sequence[FaultSpec], robots: int, kinds: Sequence[str]) -> lis
         others = {o.robot for o in accepted if o.end_s > fault.start_s} - {fault.robot}
         refused = ""
         if fault.robot >= robots:
-            refused = f"the team has robots 0 to {robots - 1}"
+            refused = f"the team has robots 0 to {robots - 1}" if robots else "nobody was heard yet"
         elif fault.kind not in kinds:
             refused = "cannot be injected here"
         elif not fault.duration_s <= LONGEST_S:

@@ -45,12 +45,12 @@ $("access").onclick = () => { $("token").value = ""; $("ask").showModal(); };
 $("ask").addEventListener("close", () => { if ($("ask").returnValue === "yes" && $("token").value) useToken($("token").value.trim()); });
 
 /* emergency stop: first press arms, second one sends, and what comes of it is what robots say */
-let armedAt = 0, sending = false, key = null, failed = "";
+let armedAt = -Infinity, sending = false, key = null, failed = "";
 function pressStop() {
   if (!S.about || S.about.replay) return;
   if (!mayAct()) { if (!S.about.read_only) $("access").click(); return; }
   if (performance.now() - armedAt > ARMED_MS) { armedAt = performance.now(); key = Math.random().toString(36).slice(2) + Date.now(); dirty = true; return; }
-  armedAt = 0; sendStop(); dirty = true;
+  armedAt = -Infinity; sendStop(); dirty = true;
 }
 async function sendStop() {
   if (sending) return;
@@ -68,7 +68,7 @@ async function sendStop() {
   sending = false; dirty = true;
 }
 function stopView() {
-  const button = $("stop"), given = S.stop && S.stop.given, armed = performance.now() - armedAt < ARMED_MS && armedAt > 0;
+  const button = $("stop"), given = S.stop && S.stop.given, armed = performance.now() - armedAt < ARMED_MS;
   const count = S.latest ? S.latest.robots.length : 0;
   button.classList.toggle("armed", armed); button.classList.toggle("given", !!given && !armed);
   button.classList.toggle("barred", !armed && !(given) && !mayAct());
@@ -119,7 +119,7 @@ addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || field || document.querySelector("dialog[open]")) return;
   const inPlace = event.target.closest && event.target.closest("select, input[type=range], #matrix");
   if (event.key === " ") { event.preventDefault(); pressStop(); return; }
-  if (event.key === "Escape") { armedAt = 0; dirty = true; return; }
+  if (event.key === "Escape") { armedAt = -Infinity; dirty = true; return; }
   if (inPlace && event.key.startsWith("Arrow")) return;
   const links = { f: "fleet", t: "team", a: "faults", r: "runs" };
   if (event.key in links) location.hash = links[event.key];

@@ -3,7 +3,7 @@ import { $, el, put, css, glyph, stateOf, open, hatch, font, svg, clock } from "
 import { S, onChange, get, post, look } from "./store.js";
 import { mayAct } from "./app.js";
 
-let registry = null, rows = [], checked = false, armedAt = 0, drawn = "", segments = [];
+let registry = null, rows = [], checked = false, armedAt = -Infinity, drawn = "", segments = [];
 const ROW = 40, LEFT = 52;
 
 export function start() {
@@ -15,7 +15,7 @@ export function start() {
   $("lanes").addEventListener("click", e => { const box = $("lanes").getBoundingClientRect(), [a, b] = range(); const t = a + (e.clientX - box.left - LEFT) / (box.width - LEFT - 10) * (b - a); if (t >= a && t <= b) look(t); });
   $("plan-add").onclick = () => { rows.push({ kind: registry.kinds.find(k => k.able).kind, robot: 0, start_s: 1, duration_s: 5, severity: 1 }); uncheck(); table(); };
   $("plan-dry").onclick = () => send(true);
-  $("plan-go").onclick = () => { if (performance.now() - armedAt > 4000) { armedAt = performance.now(); } else { armedAt = 0; send(false); } };
+  $("plan-go").onclick = () => { if (performance.now() - armedAt > 4000) { armedAt = performance.now(); } else { armedAt = -Infinity; send(false); } };
   $("plan-abort").onclick = async () => { await post("/api/faults/abort", {}); enter(); };
   onChange(what => { if (what === "about" || what === "token") enter(); });
 }
@@ -55,7 +55,7 @@ async function send(dry) {
 }
 const range = () => { const span = S.about && S.about.span ? S.about.span : [S.at - 60, S.at], end = S.about && S.about.replay ? span[1] : S.latest ? S.latest.t : span[1]; return [Math.max(span[0], S.about && S.about.replay ? span[0] : end - 300), Math.max(end, span[0] + 5)]; };
 
-export function draw() { lanes(); entries(); const armed = performance.now() - armedAt < 4000 && armedAt > 0; $("plan-go").disabled = !checked || !mayAct(); $("plan-dry").disabled = !mayAct(); $("plan-go").classList.toggle("armed", armed); put($("plan-go"), armed ? "Press again to break them" : "Inject"); }
+export function draw() { lanes(); entries(); const armed = performance.now() - armedAt < 4000; $("plan-go").disabled = !checked || !mayAct(); $("plan-dry").disabled = !mayAct(); $("plan-go").classList.toggle("armed", armed); put($("plan-go"), armed ? "Press again to break them" : "Inject"); }
 function lanes() {
   /* In a large team only those to whom something happened. */
   const all = S.picture.robots.map(r => r.id), told = new Set(S.happenings.map(e => e.robot)), shown = all.length > 16 ? all.filter(r => told.has(r)) : all;

@@ -20,8 +20,8 @@ export function start() {
     chosen = [Math.max(0, Math.min(n - 1, i + step[0])), Math.max(0, Math.min(n - 1, j + step[1]))]; e.preventDefault(); e.stopPropagation(); matrix();
   });
   const legend = $("matrix-legend");
-  const bar = el("i"); bar.style.cssText = "width:56px;background:linear-gradient(90deg,rgba(var(--hot),.12),rgba(var(--hot),1))";
-  legend.append(bar, "0 to 60 % of the attention");
+  const bar = el("i"); bar.style.cssText = "width:56px;margin-right:-6px;background:linear-gradient(90deg,rgba(var(--hot),.08),rgba(var(--hot),1))";
+  const said = el("span"); said.id = "matrix-top"; legend.append(bar, said);
   const box = svg("svg", { viewBox: "0 0 16 16" }); box.append(svg("path", { d: "M0 8L8 0M0 16L16 0M8 16l8-8", stroke: "var(--out)", "stroke-width": 1.8 }));
   const item = el("span"); item.append(box, "taken out"); legend.append(item);
 }
@@ -37,6 +37,8 @@ function matrix() {
   const [g, width, height] = open($("matrix")), { robots, attention, weights } = S.picture, n = robots.length;
   const edge = n > 30 ? 34 : 62, top = n > 30 ? 30 : 46, cell = Math.max(5, Math.min(110, (width - edge - 6) / n, (height - top - 6) / n)), every = cell < 15 ? Math.ceil(15 / cell) : 1, left = Math.max(edge, (width + edge - n * cell) / 2);
   shape = { left, top, cell, n };
+  const full = Math.max(.15, Math.min(.6, 4 / n));
+  put($("matrix-top"), `0 to ${Math.round(100 * full)} % of the attention`);
   g.textBaseline = "middle";
   for (let i = 0; i < n; i++) {
     const y = top + i * cell, x = left + i * cell, row = attention[i], given = weights[i], gap = cell > 14 ? 2 : .6;
@@ -48,12 +50,12 @@ function matrix() {
       const cx = left + j * cell, w = cell - gap;
       g.fillStyle = css("--grid");
       if (!row) { g.globalAlpha = .55; g.fillRect(cx, y, w, w); g.globalAlpha = 1; if (cell > 9) { g.strokeStyle = css("--line"); g.lineWidth = 1; g.beginPath(); g.moveTo(cx + w * .3, y + w * .3); g.lineTo(cx + w * .7, y + w * .7); g.moveTo(cx + w * .7, y + w * .3); g.lineTo(cx + w * .3, y + w * .7); g.stroke(); } continue; }
-      const share = row[j], out = given && i !== j && given[j] < MASKED, part = Math.min(1, share / .6);
+      const share = row[j], out = given && i !== j && given[j] < MASKED, part = Math.min(1, share / full);
       g.fillRect(cx, y, w, w);
       if (i === j) { g.fillStyle = css("--soft"); g.globalAlpha = .12 + .5 * part; g.fillRect(cx, y, w, w); g.globalAlpha = 1; }
-      else if (!out) { g.fillStyle = `rgba(${css("--hot")},${(.12 + .88 * Math.sqrt(part)).toFixed(3)})`; g.fillRect(cx, y, w, w); }
+      else if (!out) { g.fillStyle = `rgba(${css("--hot")},${(.06 + .94 * part).toFixed(3)})`; g.fillRect(cx, y, w, w); }
       if (out) hatch(g, cx, y, w, w, css("--out"), cell > 20 ? 7 : 4);
-      if (cell >= 30 && !out) { font(g, 12, 550); g.textAlign = "center"; g.fillStyle = i !== j && part > .3 ? "#fff" : css("--ink"); g.fillText(share < .005 ? "0" : Math.round(100 * share), cx + w / 2, y + w / 2); }
+      if (cell >= 30 && !out) { font(g, 12, 550); g.textAlign = "center"; g.fillStyle = i !== j && part > .55 ? "#04121c" : css("--ink"); g.fillText(share < .005 ? "0" : Math.round(100 * share), cx + w / 2, y + w / 2); }
       if (given && i !== j && !out && given[j] < .9 && cell > 16) { g.strokeStyle = css("--doubt"); g.lineWidth = 2; g.setLineDash([3, 2]); g.strokeRect(cx + 1, y + 1, w - 2, w - 2); g.setLineDash([]); }
     }
   }
