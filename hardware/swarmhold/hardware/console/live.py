@@ -118,6 +118,8 @@ class LiveTeam:
         """Start the node that listens."""
         self._hub = hub
         self._keep("console_node", self._take)
+        if self.kinds:  # from the start on, so that robots have found it when it speaks
+            self._keep("fault_node", lambda *_: None)
         self._thread.start()
 
     def _keep(self, node: str, take: Take) -> Kept:
