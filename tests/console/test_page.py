@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.health import HealthState
+from swarmhold.policies.console import team
 
 sys.path.insert(0, str(Path(__file__).parent))
 from browser import NEEDED, chromium
@@ -214,6 +216,27 @@ def test_a_console_that_died_is_not_taken_for_a_quiet_one(browser, tmp_path):
     page.until("document.querySelector('#alert').textContent.includes('does not answer')")
     page.until("document.querySelector('.card').dataset.state === 'UNKNOWN'")
     assert set(words(page).values()) == {"UNKNOWN"}
+
+
+def test_fifty_robots(browser, tmp_path):
+    """What a frame costs is said, not judged: it tells how busy the machine is."""
+    source = team("coverage", 50, allow_faults=True)
+    with serving(source, tmp_path) as (url, _):
+        page = browser()
+        page.go(f"{url}/#token={TOKEN}")
+        page.until("window.consoleState?.picture?.robots.length === 50", 120)
+        source.inject(FaultSpec("crash", 7))
+        page.until("document.querySelector('.card').dataset.robot === '7'", 60)
+        page.until("document.querySelectorAll('.card').length === 50")
+        for name in PAGES[:3]:
+            page.js(f"location.hash = '{name}'; consoleState.frames.length = 0")
+            page.until("consoleState.frames.length > 20", 60)
+            frames = sorted(page.js("consoleState.frames"))
+            middle, worst = frames[len(frames) // 2], frames[-1]
+            print(f"{name}: a frame of 50 robots takes {middle:.1f} ms, {worst:.1f} ms at most")
+        masked = page.js("consoleState.picture.weights.filter(row => row && row[7] < 0.05).length")
+        assert masked == 49
+        assert not page.problems()
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (820, 1180)])

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -234,6 +235,33 @@ def test_prometheus_reads_it(console):
     assert float(found['swarmhold_robot_age_seconds{robot="3"}']) == pytest.approx(3.0)
     assert found['swarmhold_robot_state{robot="3",state="LOST"}'] == "1"
     assert found["swarmhold_estop_given"] == "0"
+
+
+def test_a_stream_tells_what_was_and_what_is_new(console):
+    with console.stream("GET", "/api/stream", timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = []
+        for line in answer.iter_lines():
+            if line.startswith("event:"):
+                events.append(line[7:])
+            if events == ["picture"] and line == "":
+                console.puppet.says([0, 1, 3], seconds=2.0)
+            if "robot 2: LOST" in line:
+                break
+    assert events[0] == "picture" and {"stop", "happened"} <= set(events)
+
+
+def test_only_so_many_pages(console, monkeypatch):
+    monkeypatch.setattr(type(console.desk), "MOST_VIEWERS", 1)
+    with console.stream("GET", "/api/stream") as first:
+        lines = first.iter_lines()
+        next(lines)
+        assert console.get("/api/stream", timeout=10).status_code == 503
+        assert act(console, "/api/stop", {"confirm": "STOP"}).status_code == 202
+    deadline = time.monotonic() + 10
+    while console.desk.hub.listeners:
+        assert time.monotonic() < deadline, "who has left is forgotten"
+        time.sleep(0.02)
 
 
 def test_tokens_in_files(tmp_path):

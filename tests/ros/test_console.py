@@ -115,7 +115,9 @@ def test_a_killed_robot_is_lost_a_stop_is_counted_and_the_replay_shows_the_same(
         with console(tmp_path, "--flight", config.folder) as (link, _):
             page = open_page()
             page.go(link)
-            page.until(f"window.consoleState?.about?.span && consoleState.about.span[1] > {live['t']}", 60)
+            page.until(
+                f"window.consoleState?.about?.span && consoleState.about.span[1] > {live['t']}", 60
+            )
             page.js(f"import('/assets/store.js').then(store => store.look({live['t']}))")
             page.until(f"Math.abs(consoleState.picture.t - {live['t']}) < 0.11")
             page.until("document.querySelector('[data-robot=\"2\"]')?.dataset.state === 'LOST'")
