@@ -26,7 +26,9 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".swarmhold-setup.json"
 WORKSPACE = ROOT / "ros2_ws"
 INTERFACES = WORKSPACE / "src/swarmhold_msgs"
-EXTRAS = "train,export,adapters,plot,ray,ros,ros-build,record,sign,crazyflie,mavlink,emulate,dev"
+EXTRAS = (
+    "train,export,adapters,plot,ray,ros,ros-build,record,sign,crazyflie,mavlink,emulate,console,dev"
+)
 TORCH = "torch==2.13.0"  # first and pinned: a newer one would bring gigabytes of CUDA along
 LEAST_DISK = 5 * 2**30  # bytes; the environment takes about 3 GiB
 ROS_WHEELS = platform.system() == "Linux" and platform.machine() == "x86_64"

@@ -19,6 +19,7 @@ NODES = {
     "field_node": "FieldParameters",
     "recorder": "RecorderParameters",
     "estop_node": "EstopParameters",
+    "console_node": "ConsoleParameters",
     "rogue_node": "RogueParameters",
     "jumped_supervisor": "JumpedParameters",
 }

@@ -96,6 +96,10 @@ class EstopParameters(NodeParameters):
     """Robots in the roster; 0: those that are found."""
 
 
+class ConsoleParameters(EstopParameters):
+    """Of `console_node`."""
+
+
 class WorldParameters(NodeParameters):
     """Of `world_node`."""
 

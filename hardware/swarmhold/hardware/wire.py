@@ -13,7 +13,13 @@ import numpy as np
 
 from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.faults import FaultSpec
-from swarmhold.hardware.messages import HealthTable, RobotState, SensorFrame, Task
+from swarmhold.hardware.messages import (
+    HealthTable,
+    PolicyStatus,
+    RobotState,
+    SensorFrame,
+    Task,
+)
 from swarmhold.hardware.types import REACH
 
 Triple = tuple[float, float, float]
@@ -75,6 +81,40 @@ def read_frame(msg: Any) -> SensorFrame:
         sightings=sightings,
         bodies=tuple(body for body in bodies if math.isfinite(sum(body))),
         stopped=msg.stopped,
+    )
+
+
+def read_status(msg: Any, sender: int | None = None) -> PolicyStatus:
+    """Status of one tick; a weight or share that is none is 0.
+
+    Args:
+        msg: the message.
+        sender: robot on whose topic it came; None: any.
+
+    Raises:
+        MessageError: it speaks of another robot than its topic does, or of several team sizes.
+    """
+    if sender not in (None, msg.robot):
+        raise MessageError(f"on the topic of robot {sender}, of robot {msg.robot}")
+    n = len(msg.weights)
+    if len(msg.states) != n or len(msg.attention) not in (0, n) or msg.robot >= n:
+        raise MessageError(f"weights of {n} robots, states of {len(msg.states)}")
+    weights, attention = (
+        np.clip(np.nan_to_num(np.asarray(values, float), nan=0.0), 0.0, 1.0)
+        for values in (msg.weights, msg.attention)
+    )
+    return PolicyStatus(
+        robot=msg.robot,
+        stamp=seconds_of(msg.header.stamp),
+        weights=tuple(weights.tolist()),
+        attention=tuple(attention.tolist()),
+        states=tuple(msg.states),
+        source=msg.source,
+        mode=msg.mode,
+        period_s=_within(msg.period_s),
+        inference_s=_within(msg.inference_s),
+        missed=msg.missed,
+        limited=msg.limited,
     )
 
 

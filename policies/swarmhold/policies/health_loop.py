@@ -85,6 +85,7 @@ class HealthLoop:
         self._reached_at = np.full((n_envs, n_robots), -np.inf)
         self._table = np.ones((n_envs, n_robots))
         self.states = np.zeros((n_envs, n_robots), np.int8)
+        self.reasons = np.zeros((n_envs, n_robots), BITS)
 
     def step(self, seen: Evidence, now: float) -> Float:
         """One tick of all cores.
@@ -155,7 +156,12 @@ class HealthLoop:
             abnormal,
         )
         self._table = verdict.weights
-        self.states = verdict.states
+        self.states, self.reasons = verdict.states, verdict.reasons
+
+    @property
+    def table(self) -> Float:
+        """(E, N) weights of the supervisor's last table."""
+        return self._table
 
     def false_alarms(self, weights: Float, healthy: Bool) -> np.ndarray:
         """(E) pairs of healthy robots of which one gives the other less than half weight."""

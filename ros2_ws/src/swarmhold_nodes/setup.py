@@ -27,6 +27,7 @@ setup(
             "field_node = swarmhold_nodes.field_node:main",
             "fault_node = swarmhold_nodes.fault_node:main",
             "estop_node = swarmhold_nodes.estop_node:main",
+            "console_node = swarmhold_nodes.console_node:main",
             "recorder = swarmhold_nodes.recorder:main",
         ]
     },

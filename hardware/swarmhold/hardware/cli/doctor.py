@@ -30,6 +30,7 @@ EXTRAS = {
     "crazyflie": ("cflib",),
     "mavlink": ("mavsdk",),
     "emulate": ("pymavlink",),
+    "console": ("fastapi", "uvicorn"),
 }
 LEAST_DISK = 2 * 2**30  # bytes
 LEAST_CORES = 2

@@ -28,6 +28,7 @@ SUMMARY = {
     "bench": "simulators, inference time, detection delay, false alarms",
     "fly": "a bundle on N robots, one process each, over ROS 2",
     "estop": "stop every robot of a team, and count who confirms it",
+    "console": "the operator's page: a live team, a recording or a simulation",
     "faults": "fault plans in simulation and live, scored; every kind of fault by itself",
     "emulate": "N simulated robots that answer as Crazyflies or MAVLink vehicles",
     "robotarium": "a bundle as a folder that the Robotarium's server can run",
@@ -61,6 +62,9 @@ EXTRA_OF = {
     "rclpy": "ros",
     "std_msgs": "ros",
     "rosbags": "record",
+    "fastapi": "console",
+    "starlette": "console",
+    "uvicorn": "console",
 }
 USER_ERROR = 2
 INTERRUPTED = 130  # as a shell reports SIGINT

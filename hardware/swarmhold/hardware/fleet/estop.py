@@ -133,12 +133,26 @@ def main(argv: list[str]) -> int:
         return _stop(args, place, Path(folder))
 
 
+def operator_node(
+    node: str, place: Place, folder: Path, take: Callable[[str, dict[str, Any]], None]
+) -> Child:
+    """Start a node with the operator's rights.
+
+    Args:
+        node: module of `swarmhold_nodes`.
+        place: of the robots.
+        folder: for its log and its discovery profile.
+        take: gets its status lines, from a thread.
+    """
+    told, enclave = {"team_size": place.robots}, OPERATOR if place.security else None
+    command = node_command(node, told, OPERATOR[1:], "", enclave)
+    env = {**_environment(place, folder), **place.security}
+    return Child(node, command, env, folder / f"{node}.log", take)
+
+
 def _stop(args: EstopArgs, place: Place, folder: Path) -> int:
     found = Confirmations(place.robots)
-    told, enclave = {"team_size": place.robots}, OPERATOR if place.security else None
-    command = node_command("estop_node", told, OPERATOR[1:], "", enclave)
-    env = {**_environment(place, folder), **place.security}
-    child = Child("estop", command, env, folder / "estop.log", found.take)
+    child = operator_node("estop_node", place, folder, found.take)
     began = time.monotonic()
     try:
         _wait(child, lambda waited: found.complete(waited) or waited > args.seconds)

@@ -34,15 +34,17 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    out = []
-    for line in path.read_text().splitlines():
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # the last line of a flight that was cut off
-        if _is_event(values):
-            out.append(values)
-    return out
+    found = (as_event(line) for line in path.read_text().splitlines())
+    return [values for values in found if values is not None]
+
+
+def as_event(line: str) -> dict[str, Any] | None:
+    """What a line of `events.jsonl` says; None of one that was cut off, or is none of ours."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if _is_event(values) else None
 
 
 def _is_event(values: Any) -> bool:

@@ -5,7 +5,6 @@ It needs no other node than those that are to stop: no supervisor, no world, no 
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 
@@ -19,11 +18,10 @@ from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import EstopParameters
 from swarmhold_nodes.parameters import declare
-from swarmhold_nodes.reception import Reception
+from swarmhold_nodes.reception import Reception, robots_of
 from swarmhold_nodes.runtime import LATCHED_QOS, STATE_QOS, STREAM_QOS, run, say
 
 EVERY_S = 0.1
-_STATE = re.compile(r"^/robot_(\d+)/state$")
 
 
 class EstopNode(Node):
@@ -55,11 +53,9 @@ class EstopNode(Node):
 
     def _tick(self) -> None:
         self._pub.publish(Bool(data=True))
-        for topic, _ in self.get_topic_names_and_types() if self._search else ():
-            found = _STATE.match(topic)
-            if found and int(found[1]) not in self._known:
-                self._listen(int(found[1]))
-                say("robot", robot=int(found[1]))
+        for robot in sorted(robots_of(self) - self._known) if self._search else ():
+            self._listen(robot)
+            say("robot", robot=robot)
 
     def _on_state(self, robot: int, msg: RobotState) -> None:
         said = wire.read_state(msg, robot).mode

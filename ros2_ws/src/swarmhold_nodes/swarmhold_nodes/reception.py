@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,16 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from swarmhold.hardware.errors import MessageError
+from swarmhold.hardware.messages import MOST_ROBOTS
 from swarmhold_nodes.runtime import say
+
+_STATE = re.compile(r"^/robot_(\d+)/state$")
+
+
+def robots_of(node: Node) -> set[int]:
+    """Roster indices of the robots whose topics are on the graph."""
+    found = (_STATE.match(topic) for topic, _ in node.get_topic_names_and_types())
+    return {int(match[1]) for match in found if match and int(match[1]) < MOST_ROBOTS}
 
 
 class Reception:

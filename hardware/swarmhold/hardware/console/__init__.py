@@ -1,0 +1,1 @@
+"""The operator console: one page for a live team, a simulated one and a recorded flight."""
