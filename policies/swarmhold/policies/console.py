@@ -123,6 +123,8 @@ class SimulatedTeam:
 
     def _begin(self) -> None:
         """An episode; what was broken is whole again."""
+        for fault in self._plan:
+            self._picture.on_fault(fault.kind, fault.robot, 0.0, time.monotonic())
         self._plan, self._hidden = [], None
         self._step = self._env.reset(faults=[[]])
         self._health = HealthLoop(self._settings, 1, self._n)
