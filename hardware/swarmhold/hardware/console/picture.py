@@ -243,7 +243,7 @@ class TeamPicture:
             "name": table.issuer,
             "term": table.term,
             "age": _age(now - self._table_at),
-            "lease": round(table.lease_s, 2),
+            "lease": _number(table.lease_s, 2),
             "common": any(reason & Accusation.COMMON for reason in table.reasons),
         }
 

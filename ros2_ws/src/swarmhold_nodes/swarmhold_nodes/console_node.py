@@ -52,8 +52,8 @@ class ConsoleNode(Node):
             "operator", context=context, enable_rosout=False, start_parameter_services=False
         )
         told = declare(self, ConsoleParameters)
-        offset = time.time() - time.monotonic()
-        self._picture = TeamPicture(told.team_size, wall_s=offset)
+        stamp = time.time()
+        self._picture = TeamPicture(told.team_size, wall_s=stamp - time.monotonic())
         self._reception = Reception(self)
         self._known: set[int] = set()
         self._states: tuple[int, ...] = ()
