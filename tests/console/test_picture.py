@@ -74,9 +74,21 @@ def test_a_stopped_robot_that_falls_silent_is_lost():
 def test_only_a_world_that_speaks_makes_it_a_simulation():
     team = spoken()
     assert team.picture(10.0)["mode"] == "HARDWARE"
-    team.on_truth(10.0)
+    team.on_reality("world", "SIM", 10.0)
     assert team.picture(11.0)["mode"] == "SIM"
-    assert team.picture(13.0)["mode"] == "HARDWARE", "in doubt it is real"
+    assert team.picture(16.0)["mode"] == "HARDWARE", "in doubt it is real"
+    for word in ("HARDWARE", "HARDWARE and SIM", ""):
+        team.on_reality("drivers", word, 16.0)
+        team.on_reality("world", "SIM", 17.0)
+        assert team.picture(17.0)["mode"] == "HARDWARE", word
+    team.on_reality("drivers", "SIM", 17.0)
+    assert team.picture(17.1)["mode"] == "SIM"
+    team.on_reality("other drivers", "HARDWARE", 17.0)
+    team.on_reality("world", "SIM", 90.0)
+    assert team.picture(90.0)["mode"] == "HARDWARE", "who fell silent may still be there"
+    for k in range(1000):
+        team.on_reality(f"forged {k}", "SIM", 90.0)
+    assert team.picture(90.0)["mode"] == "HARDWARE"
 
 
 def test_masked_robots_and_old_rows():

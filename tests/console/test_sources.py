@@ -37,7 +37,7 @@ def test_a_recording_is_drawn_from_beginning_to_end(tmp_path):
     first, end = hub.span
     assert first == pytest.approx(100.0) and end == pytest.approx(101.95, abs=0.11)
     picture = last(hub)
-    assert picture["mode"] == "REPLAY" and picture["bodies"] == "SIM"
+    assert picture["mode"] == "REPLAY" and picture["bodies"] == "HARDWARE"
     assert picture["supervisor"]["name"] == "s" and picture["weights"] == [[1.0, 1.0]] * 2
     told = [(e["kind"], e["value"], e["robot"], e["until"]) for e in hub.happenings()]
     assert ("fault", "freeze", 1, None) in told and ("fault", "freeze", 1, 101.0) in told

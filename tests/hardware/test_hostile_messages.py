@@ -1,5 +1,7 @@
 """Anything on every topic: nothing is raised but what drops the message, nothing unsafe is done."""
 
+import json
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from swarmhold.hardware import wire
 from swarmhold.hardware.beliefs import FORGOTTEN_S, Beliefs
 from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.console.picture import TeamPicture
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.fleet_watch import FleetWatch
@@ -87,6 +90,34 @@ fault_messages = st.builds(
 )  # fmt: skip
 
 
+status_messages = st.integers(0, N + 1).flatmap(
+    lambda n: st.builds(
+        SimpleNamespace,
+        header=header, robot=byte, source=byte, mode=byte, limited=byte, missed=word,
+        weights=st.lists(single, min_size=n, max_size=n), attention=some(single, N),
+        states=st.lists(byte, min_size=n, max_size=n), period_s=single, inference_s=single,
+    )
+)  # fmt: skip
+diagnostics = st.builds(
+    SimpleNamespace,
+    status=st.lists(
+        st.builds(
+            SimpleNamespace,
+            name=st.text(max_size=5),
+            values=st.lists(
+                st.builds(
+                    SimpleNamespace,
+                    key=st.just("reality") | st.text(max_size=5),
+                    value=st.sampled_from(["SIM", "HARDWARE"]) | st.text(max_size=5),
+                ),
+                max_size=2,
+            ),
+        ),
+        max_size=3,
+    ),
+)
+
+
 def read(reader, message):
     """The value, or None for a message that is dropped in one line."""
     try:
@@ -99,6 +130,33 @@ def read(reader, message):
 @pytest.fixture(scope="module", params=["rendezvous-epuck", "pursuit-crazyflie"])
 def policy(request):
     return OnnxPolicy(open_bundle(request.param))
+
+
+@SLOW
+@given(data=st.data())
+def test_the_console_can_draw_whatever_it_hears(data):
+    team, now = TeamPicture(N), 10.0
+    for _ in range(data.draw(st.integers(1, 6))):
+        now += data.draw(st.sampled_from([DT, 0.4, 12.0]))
+        with suppress(MessageError, ConfigError):
+            state = wire.read_state(data.draw(state_messages))
+            team.on_state(state.robot, state, now)
+        with suppress(MessageError, ConfigError):
+            status = wire.read_status(data.draw(status_messages))
+            team.on_status(status.robot, status, now)
+        with suppress(MessageError, ConfigError):
+            team.on_table(wire.read_table(data.draw(table_messages)), now)
+        with suppress(MessageError, ConfigError):
+            message = data.draw(task_messages)
+            team.on_task(wire.read_task(message), message.scenario)
+        with suppress(MessageError, ConfigError):
+            fault = wire.read_fault(data.draw(fault_messages))
+            team.on_fault(fault.kind, fault.robot, fault.duration_s, now)
+        for speaker, reality in wire.read_reality(data.draw(diagnostics)).items():
+            team.on_reality(speaker, reality, now)
+        picture = team.picture(now)
+        assert len(picture["robots"]) == N, "nobody makes a team larger"
+        json.dumps([picture, [entry.plain() for entry in team.news()]], allow_nan=False)
 
 
 @SLOW

@@ -87,7 +87,7 @@ def test_a_killed_robot_is_lost_a_stop_is_counted_and_the_replay_shows_the_same(
             page = open_page()
             page.go(link)
             page.until(HEALTHY, 60)
-            assert page.js("document.querySelector('#mode').textContent") == "SIM"
+            page.until("document.querySelector('#mode').textContent === 'SIM'")
             began = time.monotonic()
             fleet.kill(2)
             card = "document.querySelector('[data-robot=\"2\"]').dataset.state"

@@ -158,6 +158,16 @@ def read_task(msg: Any) -> Task:
     return Task(landmarks, home, half_width, owners, posts)
 
 
+def read_reality(msg: Any) -> dict[str, str]:
+    """Who says in `/diagnostics` whether its bodies are real, and what: a `Reality`, or several."""
+    return {
+        str(status.name): str(pair.value)
+        for status in msg.status
+        for pair in status.values
+        if pair.key == "reality"
+    }
+
+
 def read_fault(msg: Any) -> FaultSpec:
     """Fault command; raises `ConfigError` if it makes no sense."""
     return FaultSpec(

@@ -19,6 +19,7 @@ from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.console.hub import Hub
 from swarmhold.hardware.console.picture import TeamPicture
 from swarmhold.hardware.console.source import NOT_GIVEN, StopStatus
+from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.health import HealthState
@@ -122,6 +123,8 @@ class SimulatedTeam:
 
     def _begin(self) -> None:
         """An episode; what was broken is whole again."""
+        for fault in self._plan:
+            self._picture.on_fault(fault.kind, fault.robot, 0.0, time.monotonic())
         self._plan, self._hidden = [], None
         self._step = self._env.reset(faults=[[]])
         self._health = HealthLoop(self._settings, 1, self._n)
@@ -176,7 +179,7 @@ class SimulatedTeam:
         picture, health, mode = self._picture, self._health, Mode.STOP if stopped else Mode.ACTIVE
         self._count += 1
         states = (np.full(self._n, HealthState.ESTOPPED) if stopped else health.states[0]).tolist()
-        picture.on_truth(now)
+        picture.on_reality("simulation", Reality.SIM.value, now)
         picture.on_task(self._task(), self._env.scenario.name)
         said, _ = self._env.said()
         for robot in np.flatnonzero(self._reached).tolist():

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.console.happening import Happening, Happenings
+from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import (
@@ -35,7 +36,8 @@ Picture = dict[str, Any]  # JSON; docs/console.md says what is in it
 LOOP_S = 0.05  # of every live node
 SILENT_S = 0.5  # a robot that was not heard for longer is lost, whoever says otherwise
 STALE_S = 1.0  # a status older than this says nothing about now
-TRUTH_S = 2.0  # the world was heard lately, so the bodies are simulated
+SAID_S = 5.0  # how long it counts that bodies were said to be simulated
+MOST_SPEAKERS = 256  # that say whether bodies are real
 WINDOW = 100  # ticks of a robot over which loop times are taken: 5 s
 _GONE = ("LOST", "QUARANTINED")
 _NO_ACCUSATION = Accusation.SEEN | Accusation.HEARD | Accusation.COMMON
@@ -70,7 +72,8 @@ class TeamPicture:
         self._most = robots or MOST_ROBOTS
         self._wall_s = wall_s
         self._table: HealthTable | None = None
-        self._table_at = self._truth_at = -math.inf
+        self._table_at = -math.inf
+        self._reality: dict[str, tuple[str, float]] = {}
         self._task: Task | None = None
         self._scenario = ""
         self._happenings = Happenings(wall_s)
@@ -113,9 +116,10 @@ class TeamPicture:
         """What the team is to do."""
         self._task, self._scenario = task, scenario
 
-    def on_truth(self, now: float) -> None:
-        """A simulated world spoke: these bodies are not real."""
-        self._truth_at = now
+    def on_reality(self, speaker: str, reality: str, now: float) -> None:
+        """A driver, or a simulated world, says whether its bodies are real, see `Reality`."""
+        if speaker in self._reality or len(self._reality) < MOST_SPEAKERS:
+            self._reality[speaker] = reality, now
 
     def on_fault(self, kind: str, robot: int, duration_s: float, now: float) -> None:
         """Somebody broke a robot on purpose; 0 s ends all faults of that kind."""
@@ -141,7 +145,7 @@ class TeamPicture:
         self._happenings.cards(cards, now)
         return {
             "t": round(now + self._wall_s, 3),
-            "mode": "SIM" if now - self._truth_at <= TRUTH_S else "HARDWARE",
+            "mode": self._mode(now).value,
             "robots": cards,
             "weights": given,
             "attention": self._attention(now),
@@ -149,6 +153,13 @@ class TeamPicture:
             "task": self._place(),
             "loops": self._loops(now),
         }
+
+    def _mode(self, now: float) -> Reality:
+        """SIM if all who ever spoke of it said so, and somebody does now; in doubt HARDWARE."""
+        said = self._reality.values()
+        simulated = all(word == Reality.SIM.value for word, _ in said)
+        lately = any(now - at <= SAID_S for _, at in said)
+        return Reality.SIM if simulated and lately else Reality.HARDWARE
 
     def _card(self, robot: int, given: Sequence[Any], now: float) -> dict[str, Any]:
         heard = self._heard[robot]
@@ -232,7 +243,7 @@ class TeamPicture:
             "name": table.issuer,
             "term": table.term,
             "age": _age(now - self._table_at),
-            "lease": round(table.lease_s, 2),
+            "lease": _number(table.lease_s, 2),
             "common": any(reason & Accusation.COMMON for reason in table.reasons),
         }
 

@@ -95,12 +95,16 @@ class Replay(Unbroken):
         def status(robot: int, message: Any, t: float) -> None:
             team.on_status(robot, wire.read_status(message, robot), t)
 
+        def reality(message: Any, t: float) -> None:
+            for speaker, word in wire.read_reality(message).items():
+                team.on_reality(speaker, word, t)
+
         out: dict[str, Callable[[Any, float], None]] = {
             "/swarm/health": lambda message, t: team.on_table(wire.read_table(message), t),
             "/swarm/task": lambda message, _: team.on_task(
                 wire.read_task(message), str(message.scenario)
             ),
-            "/swarm/truth": lambda _, t: team.on_truth(t),
+            "/diagnostics": reality,
             "/swarm/estop": lambda message, t: team.on_estop(t) if message.data else None,
         }
         for robot in range(team.robots):

@@ -54,7 +54,7 @@ def team_access(faults: Sequence[bool], supervisors: int) -> dict[str, Access]:
     if any_faults:
         out["/faults"] = _node("/faults", (FAULTS,), ())
     looked_at = (name for kind in ("state", "status", "sense") for name in _of_all(n, kind))
-    watched = (*looked_at, HEALTH, TASK, ESTOP, FAULTS, TRUTH, DIAGNOSTICS)
+    watched = (*looked_at, HEALTH, TASK, ESTOP, FAULTS, DIAGNOSTICS)
     out[OPERATOR] = _node(OPERATOR, (ESTOP,), watched)
     return out
 

@@ -12,6 +12,7 @@ import threading
 import time
 from functools import partial
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Bool
@@ -21,7 +22,6 @@ from swarmhold_msgs.msg import (
     PolicyStatus,
     RobotState,
     Task,
-    Truth,
 )
 
 from swarmhold.hardware import wire
@@ -52,8 +52,8 @@ class ConsoleNode(Node):
             "operator", context=context, enable_rosout=False, start_parameter_services=False
         )
         told = declare(self, ConsoleParameters)
-        offset = time.time() - time.monotonic()
-        self._picture = TeamPicture(told.team_size, wall_s=offset)
+        stamp = time.time()
+        self._picture = TeamPicture(told.team_size, wall_s=stamp - time.monotonic())
         self._reception = Reception(self)
         self._known: set[int] = set()
         self._states: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ class ConsoleNode(Node):
         hear = self._reception.hear
         hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
         hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
-        hear(Truth, "/swarm/truth", self._on_truth, STREAM_QOS, raw=True)
+        hear(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE_QOS)
         hear(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
         hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         for robot in range(told.team_size):
@@ -125,8 +125,9 @@ class ConsoleNode(Node):
     def _on_task(self, msg: Task) -> None:
         self._picture.on_task(wire.read_task(msg), msg.scenario)
 
-    def _on_truth(self, _: bytes) -> None:
-        self._picture.on_truth(time.monotonic())
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        for speaker, reality in wire.read_reality(msg).items():
+            self._picture.on_reality(speaker, reality, time.monotonic())
 
     def _on_fault(self, msg: FaultCommand) -> None:
         try:

@@ -23,7 +23,7 @@ from std_msgs.msg import Bool
 from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 
 from swarmhold.hardware import wire
-from swarmhold.hardware.drivers.protocol import Injected
+from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.messages import Mode
@@ -131,7 +131,7 @@ class WorldNode(Node):
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        return {"started": self._started}
+        return {"started": self._started, "reality": Reality.SIM.value}
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -98,7 +98,7 @@ function sparks() {
 function judge() {
   const sup = S.picture.supervisor, sources = {}; for (const r of S.picture.robots) if (r.source && r.age !== null && r.age < 1) sources[r.source] = (sources[r.source] || 0) + 1;
   const by = Object.entries(sources).map(([k, v]) => `${v} by ${{ SUPERVISOR: "the supervisor's table", LOCAL: "what they notice themselves", FADING: "a table that fades" }[k] || k}`).join(", ");
-  const text = (sup ? `${sup.name} judges in term ${sup.term}; its table is ${((sup.age + aged()) * 1000).toFixed(0)} ms old and holds for ${sup.lease.toFixed(1)} s.` : "No supervisor was heard.") + (by ? ` Weights in use: ${by}.` : "") + (sup && sup.common ? " Too many look bad at once: a common cause is suspected, the team slows down." : "");
+  const text = (sup ? `${sup.name} judges in term ${sup.term}; its table is ${((sup.age + aged()) * 1000).toFixed(0)} ms old and holds for ${sup.lease === null ? "?" : sup.lease.toFixed(1)} s.` : "No supervisor was heard.") + (by ? ` Weights in use: ${by}.` : "") + (sup && sup.common ? " Too many look bad at once: a common cause is suspected, the team slows down." : "");
   const box = $("judge"); if (!box.children.length) box.append(el("div", "head"), el("p", "small")); if (!box.children[0].children.length) box.children[0].append(el("h2", "", "Who judges"));
   put(box.children[1], text);
 }
