@@ -163,6 +163,27 @@ def test_nothing_moves_without_arm(tmp_path):
         np.testing.assert_allclose(emulator.world.position, before, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_command_breaks_the_body_and_a_stop_stops_the_rest(tmp_path, kind):
+    with KINDS[kind]("rendezvous", 3, SEED) as emulator:
+        file = load_fleet(fleet_file(tmp_path, emulator.addresses))
+        config = FleetConfig(
+            file.bundle, 3, tmp_path / "flight", seed=SEED, each=file.robots, arm=True,
+            allow_faults=True,
+        )  # fmt: skip
+        with Fleet(config) as fleet:
+            height = emulator.world.position[:, 2]
+            assert wait_for(lambda: emulator.flying.all()) and (height > 0.8).all()
+            fleet.inject(FaultSpec("motor_off", 1, duration_s=20.0))
+            assert wait_for(lambda: emulator.world.position[1, 2] < 0.2)
+            assert (emulator.world.position[[0, 2], 2] > 0.8).all()
+            fleet.stop_team()
+            assert wait_for(lambda: not emulator.flying.any()), "motors off, wherever they are"
+        lines = (tmp_path / "flight/events.jsonl").read_text().splitlines()
+        broken = [event for event in map(json.loads, lines) if event["event"] == "fault"]
+        assert [(event["kind"], event["robot"]) for event in broken] == [("motor_off", 1)]
+
+
 BOTS = str(Path(__file__).with_name("twist_robots.py"))
 
 
