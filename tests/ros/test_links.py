@@ -100,7 +100,7 @@ def story(folder, emulate):
             seen["flew"] = wait_for(lambda: emulator.flying.all())
             seen["fell"] = wait_for(lambda: emulator.world.position[BROKEN, 2] < 0.2)
             seen["lost"] = wait_for(lambda: states(fleet)[CUT : CUT + 1] == ["LOST"])
-            seen["back"] = wait_for(lambda: states(fleet)[CUT] not in ("LOST", "SUSPECT"), 30.0)
+            seen["back"] = wait_for(lambda: states(fleet)[CUT] == "ESTOPPED", 30.0)
             seen["met"] = wait_for(lambda: emulator.world.solved(HEALTHY), 30.0)
             seen["solved"] = wait_for(lambda: fleet.live.world.get("solved"))
             seen["states"] = states(fleet)
@@ -130,7 +130,8 @@ def test_the_team_finishes_without_those_that_broke(flight, what):
 
 def test_the_healthy_stay_up_until_the_end_and_then_land(flight):
     assert (flight[1]["up"][HEALTHY] > 0.8).all() and (flight[1]["heights"] < 0.15).all()
-    assert all(flight[1]["states"][robot] == "HEALTHY" for robot in np.flatnonzero(HEALTHY))
+    said = [("HEALTHY" if healthy else "ESTOPPED") for healthy in HEALTHY]
+    assert flight[1]["states"] == said, "who fell is stopped, and counts for nothing"
 
 
 def test_who_fell_stays_stopped_and_says_so(flight):
