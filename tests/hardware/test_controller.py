@@ -19,6 +19,7 @@ from swarmhold.hardware.messages import HealthTable, Mode, Task
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.spec import policy_spec
+from swarmhold.hardware.supervisor_controller import SupervisorController
 
 TASK = Task((), (0.0, 0.0, 0.0), 1.0)
 DT = 0.05
@@ -229,6 +230,30 @@ def test_estop_is_latched(policy):
     team.robots[0].on_estop()
     team.run(2.0)
     assert team.status[0].mode == Mode.STOP and (team.world.setpoint[0] == 0.0).all()
+
+
+def test_who_says_that_it_is_stopped_counts_for_nothing_until_it_starts_anew(policy):
+    team, said = Team(policy, 4), []
+    supervisor = SupervisorController(policy, 4, "test", 0, team.time)
+
+    def listen(states, now):
+        for state in states:
+            supervisor.on_state(state, now)
+        said.append(supervisor.tick(now, now))
+
+    team.listen = listen
+    team.run(4.0)
+    assert said[-1].weights == (1.0,) * 4 and team.weight(2) == [1.0] * 3
+    team.robots[2].on_estop()
+    team.run(0.2)
+    assert team.weight(2) == [0.0] * 3 and said[-1].weights == (1.0, 1.0, 0.0, 1.0)
+    assert said[-1].states[2] == HealthState.ESTOPPED
+    assert [team.status[i].mode for i in range(4)] == [Mode.ACTIVE, Mode.ACTIVE, Mode.STOP, 0]
+    team.robots[2] = team.boot(2, boot_id=99)
+    team.run(0.5)
+    assert said[-1].states[2] == HealthState.PROBATION and max(team.weight(2)) < 0.2
+    team.run(12.0)
+    assert said[-1].weights == (1.0,) * 4 and team.weight(2) == [1.0] * 3
 
 
 def test_without_reweighting_all_weights_stay_one(policy):

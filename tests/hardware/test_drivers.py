@@ -12,7 +12,7 @@ from swarmhold.hardware.drivers.links import driver_of, parse_link
 from swarmhold.hardware.drivers.localisation import FRESH_S, Localisation
 from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.drivers.protocol import Injected, Reality
-from swarmhold.hardware.errors import ConfigError, NotReadyError
+from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.messages import Command, Mode
 from swarmhold.hardware.safety import safety_config
@@ -174,3 +174,18 @@ def test_a_cut_link_is_noticed_and_the_flier_does_not_take_off_again(kind):
         time.sleep(0.5)
         assert driver.read().position[2] < 0.2, "and there it stays"
         driver.close()
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("crazyflie:udp://127.0.0.1:9", r"cflib is not installed; pip install 'swarmhold\[crazyf"),
+        ("mavlink:udpin://127.0.0.1:9#1", r"mavsdk is not installed; pip install 'swarmhold\[mavl"),
+    ],
+)
+def test_a_missing_library_is_one_line_that_names_the_extra(monkeypatch, link, words):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    driver = driver_of(parse_link(link), 0, LIMITS, Localisation(6.0, 1.0), 1.0, False)
+    with pytest.raises(MissingExtraError, match=words):
+        driver.connect()
+    driver.close()

@@ -100,7 +100,7 @@ def story(folder, emulate):
             seen["flew"] = wait_for(lambda: emulator.flying.all())
             seen["fell"] = wait_for(lambda: emulator.world.position[BROKEN, 2] < 0.2)
             seen["lost"] = wait_for(lambda: states(fleet)[CUT : CUT + 1] == ["LOST"])
-            seen["back"] = wait_for(lambda: states(fleet)[CUT] not in ("LOST", "SUSPECT"), 30.0)
+            seen["back"] = wait_for(lambda: states(fleet)[CUT] == "ESTOPPED", 30.0)
             seen["met"] = wait_for(lambda: emulator.world.solved(HEALTHY), 30.0)
             seen["solved"] = wait_for(lambda: fleet.live.world.get("solved"))
             seen["states"] = states(fleet)
@@ -130,7 +130,8 @@ def test_the_team_finishes_without_those_that_broke(flight, what):
 
 def test_the_healthy_stay_up_until_the_end_and_then_land(flight):
     assert (flight[1]["up"][HEALTHY] > 0.8).all() and (flight[1]["heights"] < 0.15).all()
-    assert all(flight[1]["states"][robot] == "HEALTHY" for robot in np.flatnonzero(HEALTHY))
+    said = [("HEALTHY" if healthy else "ESTOPPED") for healthy in HEALTHY]
+    assert flight[1]["states"] == said, "who fell is stopped, and counts for nothing"
 
 
 def test_who_fell_stays_stopped_and_says_so(flight):
@@ -161,6 +162,27 @@ def test_nothing_moves_without_arm(tmp_path):
             assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 2), "it senses and decides"
         assert not emulator.flying.any()
         np.testing.assert_allclose(emulator.world.position, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_command_breaks_the_body_and_a_stop_stops_the_rest(tmp_path, kind):
+    with KINDS[kind]("rendezvous", 3, SEED) as emulator:
+        file = load_fleet(fleet_file(tmp_path, emulator.addresses))
+        config = FleetConfig(
+            file.bundle, 3, tmp_path / "flight", seed=SEED, each=file.robots, arm=True,
+            allow_faults=True,
+        )  # fmt: skip
+        with Fleet(config) as fleet:
+            height = emulator.world.position[:, 2]
+            assert wait_for(lambda: emulator.flying.all()) and (height > 0.8).all()
+            fleet.inject(FaultSpec("motor_off", 1, duration_s=20.0))
+            assert wait_for(lambda: emulator.world.position[1, 2] < 0.2)
+            assert (emulator.world.position[[0, 2], 2] > 0.8).all()
+            fleet.stop_team()
+            assert wait_for(lambda: not emulator.flying.any()), "motors off, wherever they are"
+        lines = (tmp_path / "flight/events.jsonl").read_text().splitlines()
+        broken = [event for event in map(json.loads, lines) if event["event"] == "fault"]
+        assert [(event["kind"], event["robot"]) for event in broken] == [("motor_off", 1)]
 
 
 BOTS = str(Path(__file__).with_name("twist_robots.py"))

@@ -34,7 +34,7 @@ class Beliefs:
         self._alien = np.zeros(n, bool)
         self._bundle = bundle
         self._fresh = np.zeros(n, bool)
-        self._working = np.zeros(n, bool)
+        self._working, self._stopped = np.zeros(n, bool), np.zeros(n, bool)
         self._excused = np.zeros(n)  # s of the silence in which the receiver did not listen
         self._looked_at = np.nan
         self._expected_at = np.nan  # s, since when everybody should be heard
@@ -68,6 +68,7 @@ class Beliefs:
         self._numbers[robot] = (*moving, state.stamp)
         self._alien[robot] = self._bundle not in (0, state.bundle)
         self._fresh[robot], self._working[robot] = True, state.mode == Mode.ACTIVE
+        self._stopped[robot] = state.mode == Mode.STOP
         if len(state.accusations) == 2 * self._n:
             self._accusations[robot] = np.frombuffer(state.accusations, "<u2")
 
@@ -93,6 +94,11 @@ class Beliefs:
     def working(self) -> Bool:
         """(N) robots that said last that they act on their policy."""
         return self._working
+
+    @property
+    def stopped(self) -> Bool:
+        """(N) robots that said last that they are stopped for good: they work with nobody."""
+        return self._stopped
 
     def teammates(self, index: Int) -> Kinematics:
         """Beliefs about some robots, for the observation.

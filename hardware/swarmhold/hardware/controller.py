@@ -274,7 +274,10 @@ class RobotController:
         return bool(present) or now - self._first_look > ASSEMBLE_S
 
     def _weights(self, local: LocalOutput) -> Float:
-        return local.weights if self._config.reweight else np.ones(self._config.team_size)
+        """Of everybody; who says that it is stopped counts for nothing."""
+        if not self._config.reweight:
+            return np.ones(self._config.team_size)
+        return np.where(self._beliefs.stopped, 0.0, local.weights)
 
     def ask(self, frame: SensorFrame, local: LocalOutput, now: float) -> Question | None:
         """What the policy is to decide on; None in ticks without a decision.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.fleet_watch import FleetWatch
+from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import EVERYBODY, SUPERVISOR, HealthTable, RobotState, Task
 from swarmhold.hardware.office import OfficeConfig, hear, office_init, office_step
 from swarmhold.hardware.runtime import OnnxPolicy
@@ -107,6 +110,14 @@ class SupervisorController:
             self._estopped,
             now,
             self._watch.look(self.beliefs, self._weights, now) if self._watch else None,
+        )
+        # By its own word, and for as long as it says so.
+        heard = self.beliefs.age(now) <= self._settings.monitor.silent_s
+        stopped = self.beliefs.stopped & heard
+        verdict = replace(
+            verdict,
+            weights=np.where(stopped, 0.0, verdict.weights),
+            states=np.where(stopped, HealthState.ESTOPPED, verdict.states),
         )
         self._weights = verdict.weights
         return verdict

@@ -99,7 +99,7 @@ def _show(args: EmulateArgs, addresses: list[str]) -> None:
 
 
 def _beat(seconds: float | None) -> Callable[[Emulator], None]:
-    """Between ticks: whether to end, and a line on how the team stands now and then."""
+    """Between ticks: whether to end, and a line now and then."""
     began = said = time.monotonic()
 
     def beat(emulator: Emulator) -> None:
@@ -108,9 +108,8 @@ def _beat(seconds: float | None) -> Callable[[Emulator], None]:
         now = time.monotonic()
         if seconds is not None and now - began > seconds:
             emulator.end()
-        if now - said > SAY_S and emulator.flying.any():
+        if now - said > SAY_S:
             said = now
-            error = emulator.world.task_error(emulator.flying)
-            note(f"{emulator.flying.sum()} fly; task error {error:.2f} m")
+            note(f"{emulator.flying.sum()} of {len(emulator.links)} have their motors on")
 
     return beat
