@@ -28,7 +28,9 @@ def allowed(tree):
                 values = [value for d in values if isinstance(d, ast.Dict) for value in d.values]
             if name in STAMPS:
                 yield from filter(is_wall, values)
-            yield from (w.value for w in node.keywords if w.arg == "stamp" and is_wall(w.value))
+            for word in node.keywords:
+                if word.arg == "stamp":
+                    yield from filter(is_wall, ast.walk(word.value))
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "stamp":
             yield from filter(is_wall, [node.value])
 
