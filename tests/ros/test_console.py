@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
 from browser import NEEDED, chromium
 from fleet import orphans, wait_for
 
-pytestmark = [pytest.mark.system, NEEDED]
+pytestmark = [pytest.mark.system, pytest.mark.quiet, NEEDED]
 CONSOLE = (
     "import sys; from swarmhold.hardware.console.cli import main; sys.exit(main(sys.argv[1:]))"
 )
@@ -116,7 +116,7 @@ def test_a_killed_robot_is_lost_a_stop_is_counted_and_the_replay_shows_the_same(
             page = open_page()
             page.go(link)
             page.until(
-                f"window.consoleState?.about?.span && consoleState.about.span[1] > {live['t']}", 60
+                f"window.consoleState?.about?.span && consoleState.about.span[1] > {live['t']}", 120
             )
             page.js(f"import('/assets/store.js').then(store => store.look({live['t']}))")
             page.until(f"Math.abs(consoleState.picture.t - {live['t']}) < 0.11")
