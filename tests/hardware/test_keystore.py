@@ -184,7 +184,7 @@ def test_nobody_speaks_for_another(made):
     for topic, who in only.items():
         assert {enclave for enclave, topics in speaks.items() if f"rt{topic}" in topics} == who
     hears = {enclave for enclave in TEAM if f"rt{FAULTS}" in allowed(folder, enclave, "subscribe")}
-    assert hears == {"/robot_0/policy", "/world", "/recorder"}
+    assert hears == {"/robot_0/policy", "/world", "/recorder", "/operator"}
 
 
 def contents(folder):

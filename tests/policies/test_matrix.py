@@ -100,5 +100,5 @@ def test_the_verb_prints_every_cell(
     assert "not_applicable" in cells[1] and "not_applicable" not in cells[0]
     assert main(given) == 0
     assert "lost" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="faults matrix"):
+    with pytest.raises(ConfigError, match="known: matrix, plan, run, report"):
         main([])
