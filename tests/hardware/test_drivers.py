@@ -1,6 +1,5 @@
 """Every driver keeps to the same contract: in memory, and with the clients' own libraries."""
 
-import socket
 import threading
 import time
 
@@ -24,15 +23,9 @@ SPEC = policy_spec("crazyflie")
 LIMITS = safety_config(SPEC, 5.0)
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 EMULATED = {
     "crazyflie": lambda robots: crazyflies("rendezvous", robots),
-    "mavlink": lambda robots: mavlink_vehicles("rendezvous", robots, ground=free_port()),
+    "mavlink": lambda robots: mavlink_vehicles("rendezvous", robots),
 }
 
 

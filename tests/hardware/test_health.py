@@ -1,6 +1,8 @@
 """Monitors, fusion and state machine: detection, restraint, and the promises of the design."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,32 +22,16 @@ from swarmhold.hardware.monitor import (
     BITS,
     Accusation,
     MonitorConfig,
-    MonitorInput,
     monitor_init,
     monitor_step,
 )
-from swarmhold.hardware.sanity import Said
+
+sys.path.insert(0, str(Path(__file__).parent))
+from moments import heard
 
 MONITOR, HEALTH = MonitorConfig(), HealthConfig()
 A = Accusation
 FEW = settings(max_examples=60, deadline=None)
-
-
-def heard(n, **change):
-    """A quiet moment: everybody was heard just now and is where it claims to be."""
-    place, zero = np.zeros((n, 3)), np.zeros(n)
-    said = Said(place, place, zero, zero, np.ones(n), np.ones(n, bool))
-    of_said = {name: change.pop(name) for name in ("boot_id", "fresh") if name in change}
-    base = MonitorInput(
-        age=np.full(n, 0.02),
-        control_age=np.full(n, 0.02),
-        claimed=place,
-        sensed=place,
-        corrupt=np.zeros(n, bool),
-        alien=np.zeros(n, bool),
-        said=replace(said, **of_said),
-    )
-    return replace(base, **change)
 
 
 def watch(inputs, steps=1, dt=0.05):

@@ -1,6 +1,8 @@
 """Small offsets between where a robot claims to be and where it is seen, summed up over time."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,31 +10,15 @@ import pytest
 from swarmhold.hardware.monitor import (
     Accusation,
     MonitorConfig,
-    MonitorInput,
     monitor_init,
     monitor_step,
 )
-from swarmhold.hardware.sanity import Said
+
+sys.path.insert(0, str(Path(__file__).parent))
+from moments import heard
 
 A, MONITOR = Accusation, MonitorConfig()
 OFFSET = replace(MONITOR, sigma_m=0.01, offset_limit_s=2.0)
-
-
-def heard(n, **change):
-    """A quiet moment: everybody was heard just now and is where it claims to be."""
-    place, zero = np.zeros((n, 3)), np.zeros(n)
-    said = Said(place, place, zero, zero, np.ones(n), np.ones(n, bool))
-    of_said = {name: change.pop(name) for name in ("boot_id", "fresh") if name in change}
-    base = MonitorInput(
-        age=np.full(n, 0.02),
-        control_age=np.full(n, 0.02),
-        claimed=place,
-        sensed=place,
-        corrupt=np.zeros(n, bool),
-        alien=np.zeros(n, bool),
-        said=replace(said, **of_said),
-    )
-    return replace(base, **change)
 
 
 def sighted(off, steps, config=OFFSET, velocity=(0.0, 0.0, 0.0), dt=0.05, seed=0):

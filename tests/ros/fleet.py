@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from swarmhold.hardware.fleet.domain import choose_domain
+
 
 def wait_for(condition, seconds=20.0, step=0.05):
     """Poll until the condition holds; returns whether it did."""
@@ -33,3 +35,10 @@ def orphans(marker):
             if marker.encode() in known and b"swarmhold_nodes" in line:
                 found.append(int(entry.name))
     return found
+
+
+def free_domain():
+    """A ROS domain that nobody uses now."""
+    found = choose_domain(None)
+    found.free()
+    return found.number

@@ -5,7 +5,6 @@ The robots are emulated: unmodified client libraries fly them. Nothing of it kno
 
 import json
 import os
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -46,14 +45,7 @@ FAULTS = [
 ]
 
 
-def mavlink(*args):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return mavlink_vehicles(*args, ground=port)
-
-
-KINDS = {"crazyflie": crazyflies, "mavlink": mavlink}
+KINDS = {"crazyflie": crazyflies, "mavlink": mavlink_vehicles}
 
 
 def fleet_file(folder, links, **more):

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError
+from swarmhold.hardware.errors import BundleError, ConfigError
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.cycles import cycles, figures
-from swarmhold.hardware.fleet.domain import choose_domain, ports, taken
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.flight import read_flight
@@ -28,7 +27,7 @@ from swarmhold.hardware.report.replay import replay
 from swarmhold.hardware.signing import load_private, new_key, sign_bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fleet import orphans, states, wait_for
+from fleet import free_domain, orphans, states, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.quiet]
 SWARMHOLD = str(Path(sys.executable).with_name("swarmhold"))
@@ -287,28 +286,6 @@ def test_a_broken_bundle_never_starts(tmp_path, rendezvous_bundle):
     out = fly(tmp_path / "f", tmp_path / "nothing")
     _, err = out.communicate(timeout=30)
     assert out.returncode == 2 and "does not exist" in err and "Traceback" not in err
-
-
-def free_domain():
-    found = choose_domain(None)
-    found.free()
-    return found.number
-
-
-def test_a_taken_domain_is_named(tmp_path, rendezvous_bundle):
-    import socket
-
-    domain = free_domain()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
-        holder.bind(("0.0.0.0", ports(domain)[0]))
-        assert taken(domain)
-        with pytest.raises(NotReadyError, match=f"ROS domain {domain} is in use"):
-            Fleet(FleetConfig(rendezvous_bundle, 2, tmp_path / "f", domain=domain))
-    claim = choose_domain(domain)  # of somebody who has not started anything yet
-    with pytest.raises(NotReadyError, match=f"ROS domain {domain} is in use"):
-        choose_domain(domain)
-    claim.free()
-    assert choose_domain(domain).free() is None
 
 
 def test_a_second_robot_with_the_same_name_refuses_to_start(tmp_path, rendezvous_bundle):

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from swarmhold.export.plan_links import emulated, on_hardware
 from swarmhold.hardware.bundle import Bundle, open_bundle
-from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.cli.config import for_json, note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.files import replace_file
@@ -210,7 +210,7 @@ def _in_sim(args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str]
 def _in_ros(
     args: RunArgs, found: FaultPlan, config: FleetConfig, arms: Sequence[str], folder: Path
 ) -> dict[str, Any]:
-    made, rows, kept = [], [], {}
+    made, kept = [], {}
     for source in arms:
         own = replace(config, folder=folder / source)
         title = f"{found.name}, weights: {source}"
@@ -224,18 +224,18 @@ def _in_ros(
         made.append(Arm(source, (kept[source].trace,)))
     helped = kept["supervisor"]
     free = kept["free"].trace if "free" in kept else None
-    rows.append(story(helped.trace, helped.faults, helped.answers, free, False))
+    rows = story(helped.trace, helped.faults, helped.answers, free, False)
     ended = {source: each.aborted for source, each in kept.items() if each.aborted}
     aborted = "; ".join(f"{source}: {reason}" for source, reason in ended.items())
-    return _scored(made, rows, aborted)
+    return _scored(made, [rows], aborted)
 
 
 def _scored(made: Sequence[Arm], rows: Sequence[Sequence[Row]], aborted: str) -> dict[str, Any]:
     helped = next(arm for arm in made if arm.source == "supervisor")
     return {
         "aborted": aborted,
-        "figures": finite(figures(made, rows, poisson)),
-        "rows": [finite(plain(own)) for own in rows],
+        "figures": for_json(figures(made, rows, poisson)),
+        "rows": [for_json(plain(own)) for own in rows],
         "lanes": _lanes(helped.flights[0]),
     }
 
@@ -248,17 +248,6 @@ def _lanes(trace: Trace) -> dict[str, Any]:
         turns = [0, *(int(k) + 1 for k in (states[1:] != states[:-1]).nonzero()[0])]
         lanes.append([[round(float(trace.table_t[k]), 2), int(states[k])] for k in turns])
     return {"end_s": round(float(trace.t[-1]), 2), "robots": lanes}
-
-
-def finite(value: Any) -> Any:
-    """The same for JSON, which has no NaN and no infinity."""
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value.item() if hasattr(value, "item") else value
 
 
 def _say(told: dict[str, Any]) -> None:

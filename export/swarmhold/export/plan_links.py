@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import Options, load_fleet
 from swarmhold.hardware.fleet.ground import confirm
-from swarmhold.sim.emulate.emulator import Emulator, crazyflies, mavlink_vehicles
+from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
 
 
 @contextmanager
@@ -25,18 +24,10 @@ def emulated(config: FleetConfig, kind: str) -> Iterator[FleetConfig]:
         kind: crazyflie or mavlink.
     """
     scenario = open_bundle(config.bundle).manifest.scenario
-    with _emulator(kind, scenario, config.robots, config.seed) as robots:
+    emulate = {"crazyflie": crazyflies, "mavlink": mavlink_vehicles}[kind]
+    with emulate(scenario, config.robots, config.seed) as robots:
         each = tuple(Options(link=link, allow_faults=True) for link in robots.addresses)
         yield replace(config, each=each, arm=True)
-
-
-def _emulator(kind: str, scenario: str, robots: int, seed: int) -> Emulator:
-    if kind == "crazyflie":
-        return crazyflies(scenario, robots, seed, ())
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    return mavlink_vehicles(scenario, robots, seed, (), port)
 
 
 def on_hardware(file: Path | None, robots: int) -> FleetConfig:

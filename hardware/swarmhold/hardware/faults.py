@@ -76,6 +76,7 @@ FULL: dict[str, float] = {
     "clock": 1.0,  # s
     "overrun": 0.9,  # share of the decisions
 }
+FIELD_S = 30.0  # most that a fault lasts outside simulation
 SAG_S = 10.0  # s until a failing battery has sagged
 GOOD_S, BAD_S = 2.0, 0.3  # mean lengths of a link's spells; "drop" loses messages in the bad ones
 JITTER = 0.5  # spread of the logarithm of a "delay"

@@ -16,10 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from swarmhold.hardware.cli.config import read_mapping
 from swarmhold.hardware.errors import ConfigError, hint
-from swarmhold.hardware.faults import KINDS, FaultSpec, FaultType, FaultUnit
+from swarmhold.hardware.faults import FIELD_S, KINDS, FaultSpec, FaultType, FaultUnit
 from swarmhold.hardware.messages import MOST_ROBOTS
 
-LONGEST_S = 30.0  # of one fault, in the field
 SETTLES_S = 20.0  # s after a fault in which a robot is spared the next one, if another can have it
 KIND_OF = {(unit, how): kind for kind, (unit, how) in KINDS.items()}
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -39,7 +38,7 @@ class Event(BaseModel):
     """Roster index, or any: one of those that were broken the fewest times."""
     at_s: _Time | tuple[_Time, _Time]
     """Onset, s after the team has begun to act; of two, any time between them."""
-    duration_s: Annotated[float, Field(gt=0.0, le=LONGEST_S)]
+    duration_s: Annotated[float, Field(gt=0.0, le=FIELD_S)]
     """S until it is over."""
     severity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the largest effect."""

@@ -170,16 +170,17 @@ def _first(error: ValidationError) -> str:
 
 def print_json(values: Any) -> None:
     """One JSON value on standard output; numbers that JSON does not know become null."""
-    say(json.dumps(_plain(values), allow_nan=False))
+    say(json.dumps(for_json(values), allow_nan=False))
 
 
-def _plain(value: Any) -> Any:
+def for_json(value: Any) -> Any:
+    """The same in what JSON knows: lists for arrays, null for numbers that are none."""
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): for_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [for_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -10,9 +10,8 @@ from typing import Any
 
 from swarmhold.hardware.console.source import Source
 from swarmhold.hardware.errors import SwarmholdError
-from swarmhold.hardware.faults import KINDS, FaultSpec
+from swarmhold.hardware.faults import FIELD_S, KINDS, FaultSpec
 
-LONGEST_S = 30.0  # of a fault in the field
 LATEST_S = 600.0
 LOOK_S = 0.02
 
@@ -66,8 +65,8 @@ def dry_run(plan: Sequence[FaultSpec], robots: int, kinds: Sequence[str]) -> lis
             refused = f"the team has robots 0 to {robots - 1}" if robots else "nobody was heard yet"
         elif fault.kind not in kinds:
             refused = "cannot be injected here"
-        elif not fault.duration_s <= LONGEST_S:
-            refused = f"longer than {LONGEST_S:g} s"
+        elif not fault.duration_s <= FIELD_S:
+            refused = f"longer than {FIELD_S:g} s"
         elif fault.start_s > LATEST_S:
             refused = f"starts after {LATEST_S:g} s"
         elif len(others) + 1 > most:

@@ -16,7 +16,7 @@ from typing import Any
 from swarmhold.hardware.console.hub import Hub
 from swarmhold.hardware.console.source import NOT_GIVEN, StopStatus, as_fault
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.faults import KINDS, SIGNAL_KINDS, FaultSpec
+from swarmhold.hardware.faults import FIELD_S, KINDS, SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.estop import Confirmations, Place, operator_node
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child, end_all
@@ -26,7 +26,6 @@ Take = Callable[[str, dict[str, Any]], None]
 LOOK_S = 0.1
 AGAIN_S = 1.0  # before a node that ended is started anew
 HUNG_S = 3.0  # without a picture, after which the node that listens is taken for hung
-LONGEST_S = 30.0  # a fault that is injected by hand
 
 
 class Kept:
@@ -212,7 +211,7 @@ class LiveTeam:
                 "robot": fault.robot,
                 "severity": fault.severity,
                 "seed": fault.seed,
-                "duration_s": min(fault.duration_s, LONGEST_S),
+                "duration_s": min(fault.duration_s, FIELD_S),
             }
         )
 

@@ -13,13 +13,13 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from swarmhold.hardware.console import metrics
-from swarmhold.hardware.console.breaking import LATEST_S, LONGEST_S, dry_run
+from swarmhold.hardware.console.breaking import LATEST_S, dry_run
 from swarmhold.hardware.console.desk import Desk
 from swarmhold.hardware.console.door import Door
 from swarmhold.hardware.console.guard import KEY_LENGTH, Answer, Conflict
 from swarmhold.hardware.console.stream import live, replayed
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
-from swarmhold.hardware.faults import KINDS, FaultSpec
+from swarmhold.hardware.faults import FIELD_S, KINDS, FaultSpec
 from swarmhold.hardware.messages import MOST_ROBOTS
 
 ASSETS = Path(__file__).parent / "assets"
@@ -49,7 +49,7 @@ class Fault(BaseModel):
     kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     robot: int = Field(ge=0, lt=MOST_ROBOTS)
     start_s: float = Field(0.0, ge=0.0, le=LATEST_S)
-    duration_s: float = Field(5.0, gt=0.0, le=LONGEST_S)
+    duration_s: float = Field(5.0, gt=0.0, le=FIELD_S)
     severity: float = Field(1.0, ge=0.0, le=1.0)
     seed: int = Field(1, ge=0, lt=2**32)
 

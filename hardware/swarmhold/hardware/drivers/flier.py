@@ -14,7 +14,7 @@ from swarmhold.hardware.drivers.localisation import Localisation, Point
 from swarmhold.hardware.drivers.pilot import Phase, Pilot, Wish
 from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.errors import ConfigError, NotReadyError
-from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.faults import FIELD_S, FaultSpec
 from swarmhold.hardware.messages import Command, Mode, SensorFrame
 from swarmhold.hardware.safety import SafetyConfig
 
@@ -23,7 +23,6 @@ HEARD_S = 0.3  # age of the estimate after which the robot counts as not heard
 FIRST_S, ARMED_S, CLIMB_S, DOWN_S = 10.0, 3.0, 10.0, 8.0
 OFF_AGAIN_S = 0.3  # between two requests to switch off
 LOOK_S = 0.02
-LONGEST_FAULT_S = 30.0  # on hardware
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +198,8 @@ class Flier(ABC):
     def inject(self, fault: FaultSpec) -> Injected:
         """Break something; raises `ConfigError` if a real robot would be broken for too long."""
         self._check()
-        if self._reality is Reality.HARDWARE and fault.duration_s > LONGEST_FAULT_S:
-            raise ConfigError(f"a fault of a real robot lasts at most {LONGEST_FAULT_S:g} s")
+        if self._reality is Reality.HARDWARE and fault.duration_s > FIELD_S:
+            raise ConfigError(f"a fault of a real robot lasts at most {FIELD_S:g} s")
         return self._order(fault)
 
     def close(self) -> None:

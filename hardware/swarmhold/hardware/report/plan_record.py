@@ -51,7 +51,8 @@ def recorded(folder: Path, planned: Sequence[FaultSpec]) -> Recorded:
         raise ConfigError(f"{folder}: no fault plan was flown there")
     ended = next((line for line in lines if line["event"] == "aborted"), None)
     offset = float(begun) - float(started)
-    done = [_shifted(fault, offset) for fault in read_flight(folder).faults]
+    flight = read_flight(folder)
+    done = [_shifted(fault, offset) for fault in flight.faults]
     faults, answers = [], {}
     for index, fault in enumerate(planned):
         at = _injected(fault, done)
@@ -60,7 +61,9 @@ def recorded(folder: Path, planned: Sequence[FaultSpec]) -> Recorded:
             answers[index] = "not injected" if late else "unsupported"
         faults.append(fault if at is None else replace(fault, start_s=round(at, 3)))
     reason = "" if ended is None else str(ended.get("reason", "aborted"))
-    return Recorded(_since(trace_of(folder), offset), tuple(faults), answers, reason)
+    return Recorded(
+        _since(trace_of(flight, float(started)), offset), tuple(faults), answers, reason
+    )
 
 
 def _shifted(fault: Fault, offset: float) -> Fault:

@@ -166,7 +166,9 @@ def _falls(out: Bool) -> Bool:
     return np.asarray(out & ~before)
 
 
-def whole_at(n: int, faults: Sequence[FaultSpec], times: Float, settle_s: float) -> Bool:
+def whole_at(
+    n: int, faults: Sequence[FaultSpec] | Sequence[Row], times: Float, settle_s: float
+) -> Bool:
     """(S, N) robots that no fault acts on, nor did in the last `settle_s` s."""
     out = np.ones((len(times), n), bool)
     for fault in faults:
@@ -266,15 +268,8 @@ def _false_alarms(flights: Sequence[Trace], rows: Sequence[Sequence[Row]]) -> tu
     """Robots taken out while nothing acted on anybody, and the robot-hours of that."""
     alarms, seconds = 0, 0.0
     for trace, own in zip(flights, rows, strict=True):
-        acted = [
-            FaultSpec(row.kind, row.robot, row.start_s, max(row.end_s - row.start_s, 0.01))
-            for row in own
-        ]
-        whole = whole_at(trace.n, acted, trace.table_t, SETTLE_S)
-        calm = np.ones(len(trace.table_t), bool)
-        for fault in acted:
-            calm &= (trace.table_t < fault.start_s) | (trace.table_t > fault.end_s + AFTER_S)
-        quiet = whole & calm[:, None]
+        calm = whole_at(trace.n, own, trace.table_t, AFTER_S).all(axis=1, keepdims=True)
+        quiet: Bool = whole_at(trace.n, own, trace.table_t, SETTLE_S) & calm
         step = np.diff(trace.table_t, prepend=trace.table_t[:1])
         alarms += int((_falls(np.isin(trace.states, OUT)) & quiet).sum())
         seconds += float((quiet * np.minimum(step, 1.0)[:, None]).sum())

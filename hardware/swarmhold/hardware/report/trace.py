@@ -7,14 +7,14 @@ robots; probes and figures know nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.monitor import Accusation
-from swarmhold.hardware.report.flight import Flight, read_flight
-from swarmhold.hardware.report.recording import about, events_of, messages_of
+from swarmhold.hardware.observe import to_body
+from swarmhold.hardware.report.flight import Flight
+from swarmhold.hardware.report.recording import messages_of
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float, Int
 from swarmhold.hardware.wire import read_state
@@ -77,14 +77,13 @@ class Trace:
         return len(self.heard)
 
 
-def trace_of(folder: Path) -> Trace:
+def trace_of(flight: Flight, started: float) -> Trace:
     """The trace of a recorded flight.
 
-    Raises:
-        ConfigError: the folder is no flight, or its recording is missing or damaged.
+    Args:
+        flight: as it was read.
+        started: s, wall clock, from which its times count.
     """
-    flight = read_flight(folder)
-    started = _started(folder)
     return Trace(
         t=flight.t,
         position=flight.position,
@@ -92,26 +91,20 @@ def trace_of(folder: Path) -> Trace:
         error=flight.error,
         table_t=flight.table_t,
         states=flight.table_states,
-        heard=_heard(folder, flight, started),
+        heard=_heard(flight, started),
         half_width=flight.half_width,
         misses=_misses(flight),
     )
 
 
-def _started(folder: Path) -> float:
-    lines = events_of(folder)
-    about(folder, lines)
-    return next(float(line["t"]) for line in lines if line["event"] == "started")
-
-
-def _heard(folder: Path, flight: Flight, started: float) -> tuple[Heard, ...]:
+def _heard(flight: Flight, started: float) -> tuple[Heard, ...]:
     """From state messages and set-points."""
     n = flight.n
-    bound = np.asarray(policy_spec(str(flight.info["robot"])).action_bound)
-    drives = policy_spec(str(flight.info["robot"])).drives
+    spec = policy_spec(str(flight.info["robot"]))
+    bound, drives = np.asarray(spec.action_bound), spec.drives
     rows: list[list[tuple[float, ...]]] = [[] for _ in range(n)]
     sent: list[list[tuple[float, ...]]] = [[] for _ in range(n)]
-    for topic, received, message in messages_of(folder):
+    for topic, received, message in messages_of(flight.folder):
         name, _, kind = topic.rpartition("/")
         if not name.startswith("/robot_") or not name[7:].isdigit() or int(name[7:]) >= n:
             continue
@@ -154,7 +147,7 @@ def _as_heard(
     t, yaw = table[:, 0], table[:, 6]
     orders = np.array(sent, float).reshape(-1, 4)
     ahead, aside = (last_at(orders[:, 0], orders[:, k], t) for k in (2, 3))
-    cos, sin = np.cos(yaw), np.sin(yaw)
+    wanted = to_body(np.stack([ahead, aside, np.zeros(len(t))], axis=-1), -yaw)  # and back again
     return Heard(
         t=t,
         late=table[:, 1],
@@ -162,7 +155,7 @@ def _as_heard(
         position=table[:, 3:5],
         hears=table[:, 5],
         speed=last_at(orders[:, 0], orders[:, 1], t),
-        wanted=np.stack([cos * ahead - sin * aside, sin * ahead + cos * aside], axis=-1),
+        wanted=wanted[:, :2],
         decided=last_at(at, np.asarray(inference > 0.0, float), t) > 0.0,
     )
 

@@ -276,7 +276,7 @@ def mavlink_vehicles(
     robots: int,
     seed: int = 0,
     faults: Sequence[FaultSpec] = (),
-    ground: int = 14540,
+    ground: int | None = None,
 ) -> Emulator:
     """Emulated MAVLink vehicles with system ids from 1 on; arguments as of `crazyflies`.
 
@@ -285,7 +285,7 @@ def mavlink_vehicles(
         robots: N.
         seed: of the places.
         faults: see `Emulator`.
-        ground: UDP port of this machine that all of them speak to.
+        ground: UDP port of this machine that all of them speak to; None: a free one.
 
     Raises:
         MissingExtraError: pymavlink is not installed.
@@ -295,5 +295,9 @@ def mavlink_vehicles(
 
     check_faults(faults, robots)
     world = World(scenario, "crazyflie", robots, seed, landed=True)
+    if ground is None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((HOST, 0))
+            ground = int(probe.getsockname()[1])
     vehicles = [MavlinkVehicle(robot + 1, ground) for robot in range(robots)]
     return Emulator(world, vehicles, [0] * robots, (HOST, ground), faults)
