@@ -15,7 +15,7 @@ from browser import NEEDED, chromium
 from desk import TOKEN, serving
 from team import Puppet, table
 
-pytestmark = NEEDED
+pytestmark = [pytest.mark.system, pytest.mark.quiet, NEEDED]
 READY = "window.consoleState && consoleState.picture && document.querySelector('.card')"
 PAGES = ("fleet", "team", "faults", "runs")
 
