@@ -45,41 +45,36 @@ class OfficeState:
     Attributes:
         speaks: whether it publishes tables.
         term: of its own tables, if it speaks.
-        heard: highest term that anybody has been heard in.
+        heard: latest term that anybody has been heard in; None: nobody yet.
         heard_at: s, when another's table was heard that counts, or the start.
         last_now: s, of the last step.
     """
 
     speaks: bool
     term: int
-    heard: int
+    heard: int | None
     heard_at: float
     last_now: float
 
 
-def office_init(now: float, term: int = 0) -> OfficeState:
-    """A supervisor that has just started, and listens before it speaks.
-
-    Args:
-        now: s, monotonic.
-        term: highest one known from before.
-    """
-    return OfficeState(False, 0, term, now, now)
+def office_init(now: float) -> OfficeState:
+    """A supervisor that has just started, at `now` s (monotonic), and listens before it speaks."""
+    return OfficeState(False, 0, None, now, now)
 
 
 def hear(config: OfficeConfig, state: OfficeState, table: HealthTable, now: float) -> OfficeState:
-    """Another supervisor's table: stand by if it counts more than one's own."""
+    """Another supervisor's table: stand by if it counts more than one's own.
+
+    The first term heard counts whatever it is, as it does for robots (`supersedes`): counters that
+    wrap have no order from which to say that it is an old one.
+    """
     if table.issuer == config.issuer:
         return state
-    heard = table.term if later(table.term, state.heard) else state.heard
-    mine_counts = later(state.term, table.term) or (
-        state.term == table.term and config.issuer < table.issuer
-    )
-    if state.speaks and mine_counts:
-        return replace(state, heard=heard)
-    if later(state.heard, table.term):
-        return state  # of a term that is over
-    return OfficeState(False, 0, heard, now, state.last_now)
+    if state.heard is None or later(table.term, state.heard):
+        return OfficeState(False, 0, table.term, now, state.last_now)
+    if table.term != state.heard or (state.speaks and config.issuer < table.issuer):
+        return state  # of a term that is over, or of one that is one's own
+    return OfficeState(False, 0, state.heard, now, state.last_now)
 
 
 def office_step(config: OfficeConfig, state: OfficeState, now: float) -> OfficeState:
@@ -92,7 +87,7 @@ def office_step(config: OfficeConfig, state: OfficeState, now: float) -> OfficeS
         return OfficeState(False, 0, state.heard, since, now)
     if state.speaks or now - state.heard_at < config.patience_s:
         return replace(state, last_now=now)
-    term = (state.heard + 1) % WORD
+    term = 1 if state.heard is None else (state.heard + 1) % WORD
     return OfficeState(True, term, term, now, now)
 
 
