@@ -12,6 +12,7 @@ settings.register_profile("swarmhold", deadline=None)
 settings.load_profile("swarmhold")
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+os.environ["SWARMHOLD_SCENARIOS"] = str(Path(__file__).parent / "scenarios")
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"

@@ -295,7 +295,14 @@ def test_a_trained_run_becomes_a_bundle_that_remembers(
 ) -> None:
     monkeypatch.setattr(parity, "TEAM_SIZES", range(2, 51, 16))
     config = TrainConfig(
-        robots=4, teams=2, warm_start=0, iterations=1, width=16, heads=2, recurrent=8
+        scenario="brief",
+        robots=4,
+        teams=2,
+        warm_start=0,
+        iterations=1,
+        width=16,
+        heads=2,
+        recurrent=8,
     )
     run = train(config, tmp_path / "run", False, lambda *_: None)
     assert main([str(run), "--out", str(tmp_path / "bundle"), "--json"]) == 0

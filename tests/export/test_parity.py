@@ -109,7 +109,9 @@ def test_graph_is_one_checked_file_with_free_axes(robot: str) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run, as short as can be."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    config = TrainConfig(robots=4, teams=2, warm_start=0, iterations=1, width=16, heads=2)
+    config = TrainConfig(
+        scenario="brief", robots=4, teams=2, warm_start=0, iterations=1, width=16, heads=2
+    )
     return train(config, run, False, lambda *_: None)
 
 

@@ -21,7 +21,15 @@ from swarmhold.policies.train import train
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = TrainConfig(
-        robots=3, teams=2, warm_start=0, iterations=1, epochs=1, width=16, heads=2, minibatch=512
+        scenario="brief",
+        robots=3,
+        teams=2,
+        warm_start=0,
+        iterations=1,
+        epochs=1,
+        width=16,
+        heads=2,
+        minibatch=512,
     )
     return train(config, tmp_path_factory.mktemp("run"), False, lambda *_: None)
 

@@ -16,7 +16,15 @@ from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.train import Report, train
 
 TINY = TrainConfig(
-    robots=3, teams=2, warm_start=2, iterations=3, epochs=1, minibatch=512, width=16, heads=2
+    scenario="brief",
+    robots=3,
+    teams=2,
+    warm_start=2,
+    iterations=3,
+    epochs=1,
+    minibatch=512,
+    width=16,
+    heads=2,
 )
 
 

@@ -20,7 +20,7 @@ from swarmhold.sim.noise import mix
 
 BLOCK = block_of(3)
 TEAMS = 2 * BLOCK + 1
-CONFIG = TrainConfig(scenario="coverage", robots=3, teams=TEAMS, width=16, heads=2)
+CONFIG = TrainConfig(scenario="brief", robots=3, teams=TEAMS, width=16, heads=2)
 ACTOR = HealthAttentionActor(policy_spec("epuck"), 16, 2)
 
 
