@@ -29,6 +29,8 @@ INTERFACES = WORKSPACE / "src/swarmhold_msgs"
 EXTRAS = (
     "train,export,adapters,plot,ray,ros,ros-build,record,sign,crazyflie,mavlink,emulate,console,dev"
 )
+# A checkout is for simulation, where robots are broken; a robot's own installation is not.
+FAULTS = os.environ.get("SWARMHOLD_FAULTS", "1")
 TORCH = "torch==2.13.0"  # first and pinned: a newer one would bring gigabytes of CUDA along
 LEAST_DISK = 5 * 2**30  # bytes; the environment takes about 3 GiB
 ROS_WHEELS = platform.system() == "Linux" and platform.machine() == "x86_64"
@@ -86,7 +88,8 @@ def fingerprints() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packaging = {key: project[key] for key in ("build-system", "project")}
     packaging["hatch"] = project["tool"]["hatch"]
-    packages = digest([json.dumps(packaging, sort_keys=True).encode(), Path(__file__).read_bytes()])
+    told = [json.dumps(packaging, sort_keys=True).encode(), FAULTS.encode()]
+    packages = digest([*told, Path(__file__).read_bytes()])
     sources = sorted(file for file in INTERFACES.rglob("*") if file.is_file())
     named = (str(file.relative_to(ROOT)).encode() + file.read_bytes() for file in sources)
     return {
@@ -145,7 +148,8 @@ def install_packages() -> None:
     pip = [str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     run([*pip, TORCH], f"install {TORCH}")
     extras = EXTRAS if ROS_WHEELS else EXTRAS.replace("ros-build,", "").replace("ros,", "")
-    run([*pip, "--editable", f"{ROOT}[{extras}]"], f"install swarmhold[{extras}]")
+    env = {**clean_environment(), "SWARMHOLD_FAULTS": FAULTS}
+    run([*pip, "--editable", f"{ROOT}[{extras}]"], f"install swarmhold[{extras}]", env=env)
 
 
 def include_directories() -> tuple[str, str]:

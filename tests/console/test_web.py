@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from swarmhold.hardware.console.guard import Answer, Conflict, Once, read_token
+from swarmhold.hardware.console.guard import Answer, Conflict, Once
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
+from swarmhold.hardware.operator_token import read_token
 
 sys.path.insert(0, str(Path(__file__).parent))
 from desk import TOKEN, serving

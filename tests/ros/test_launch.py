@@ -14,11 +14,12 @@ import pytest
 
 from swarmhold.hardware import parameters
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.errors import MissingExtraError
+from swarmhold.hardware.errors import ConfigError, MissingExtraError
 from swarmhold.hardware.fleet.cli import FlyArgs, fleet_config
 from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.plan import plan
+from swarmhold.hardware.operator_token import write_token
 from swarmhold.hardware.parameters import PolicyParameters, checked
 from swarmhold.hardware.security.keystore import make_keystore
 from swarmhold.hardware.signing import load_private, new_key, sign_bundle
@@ -33,6 +34,7 @@ KINDS = {
     "recorder": "RecorderParameters",
 }
 FILE = """
+faults_token: token
 bundle: {bundle}
 domain: 31
 seed: 5
@@ -111,6 +113,7 @@ def team(monkeypatch, **given):
 @pytest.fixture
 def fleet_file(tmp_path, rendezvous_bundle):
     file = tmp_path / "fleet.yaml"
+    write_token(tmp_path / "token")
     file.write_text(FILE.format(bundle=rendezvous_bundle))
     return file
 
@@ -180,6 +183,23 @@ def test_drivers_stand_for_robots_with_links_each_on_its_host(monkeypatch, fleet
     assert told["links"].startswith("0=") and not told["arm"]
 
 
+def test_faults_need_a_token_and_of_real_robots_the_operators(monkeypatch, fleet_file, tmp_path):
+    text, shown = fleet_file.read_text(), tmp_path / "shown"
+    nodes, _ = team(monkeypatch, fleet=str(fleet_file))
+    assert "fault_node" not in [node.executable for node in nodes]
+    world = next(node for node in nodes if node.executable == "world_node").parameters[0]
+    assert not world["allow_faults"]
+    real = {"fleet": str(fleet_file), "faults": "true", "hardware": "true"}
+    with pytest.raises(ConfigError, match="the operator's token"):
+        team(monkeypatch, **real)
+    nodes, _ = team(monkeypatch, **real, faults_token=str(shown))
+    orders = next(node for node in nodes if node.executable == "fault_node")
+    assert orders.parameters == [{"faults_token": str(shown)}]
+    fleet_file.write_text(text.replace("faults_token: token\n", ""))
+    with pytest.raises(ConfigError, match="swarmhold faults token"):
+        team(monkeypatch, fleet=str(fleet_file))
+
+
 def test_without_a_fleet_file(monkeypatch, tmp_path, rendezvous_bundle):
     nodes, environment = team(monkeypatch, bundle=str(rendezvous_bundle), robots="3")
     assert len(nodes) == 5 and not environment
@@ -227,8 +247,10 @@ def test_fly_starts_what_launch_starts(tmp_path, rendezvous_bundle):
         (signed / source.name).write_bytes(source.read_bytes())
     new_key(tmp_path / "lab.pem")
     sign_bundle(signed, load_private(tmp_path / "lab.pem"))
+    write_token(tmp_path / "token")
     file.write_text(
-        "bundle: bundle\nkeys: [lab.pub.pem]\nseed: 5\nsupervisors: [localhost, localhost]\n"
+        "faults_token: token\nbundle: bundle\nkeys: [lab.pub.pem]\nseed: 5\n"
+        "supervisors: [localhost, localhost]\n"
         "all: {allow_faults: true}\ntypes: {near: {entities: nearest, reweight: false}}\n"
         "robots: [{name: a}, {name: b, type: near}]\n"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,7 @@ from swarmhold.hardware.expectations import Cell
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.matrix import live_matrix
 from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.operator_token import write_token
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.policies.matrix import fault_matrix
 from swarmhold.sim.env import SwarmEnv
@@ -44,9 +46,17 @@ class MatrixArgs:
     """One JSON object on standard output."""
 
 
+@dataclass(frozen=True)
+class TokenArgs:
+    """Make the token that orders to break robots are signed with, for one campaign."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """New file."""
+
+
 def main(argv: list[str]) -> int:
     """`faults WHAT`."""
-    known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
+    known = {"matrix": matrix, "plan": plan, "run": run, "report": report, "token": token}
     if argv[:1] == ["--help"]:
         say(f"usage: swarmhold faults {{{','.join(known)}}} [--help]")
         return 0
@@ -54,6 +64,14 @@ def main(argv: list[str]) -> int:
         word = argv[0] if argv else ""
         raise ConfigError(f"say what to do with faults, not {word!r}; {hint(word, known)}")
     return known[argv[0]](argv[1:])
+
+
+def token(argv: list[str]) -> int:
+    """`faults token`."""
+    args = parse(TokenArgs, argv, "swarmhold faults token")
+    write_token(args.file)
+    say(f"{args.file}: copy it to every host; robots name it in the fleet file, as faults_token")
+    return 0
 
 
 def matrix(argv: list[str]) -> int:

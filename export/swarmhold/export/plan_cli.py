@@ -66,6 +66,8 @@ class RunArgs:
     """emulated: what the robots answer as."""
     fleet: Path | None = None
     """hardware: fleet file of robots with links, which allows faults."""
+    faults_token: Path | None = None
+    """hardware: file with the operator's token."""
     arms: tuple[str, ...] = ()
     """Who tells the weights: free (nothing is broken), none, supervisor, oracle (sim only);
     default: all that the world knows."""
@@ -143,7 +145,7 @@ def run(argv: list[str]) -> int:
     args = parse(RunArgs, argv, "swarmhold faults run")
     found, config = load_plan(located(args.plan)), None
     if args.world == "hardware":
-        config = on_hardware(args.fleet, found.robots)
+        config = on_hardware(args.fleet, found.robots, args.faults_token)
     elif args.fleet is not None:
         raise ConfigError("--fleet goes with --world hardware")
     bundle = open_bundle(config.bundle if config else _bundle(args))

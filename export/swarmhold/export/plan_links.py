@@ -12,6 +12,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.file import Options, load_fleet
 from swarmhold.hardware.fleet.ground import confirm
+from swarmhold.hardware.fleet.permission import check_permission
 from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
 
 
@@ -30,16 +31,17 @@ def emulated(config: FleetConfig, kind: str) -> Iterator[FleetConfig]:
         yield replace(config, each=each, arm=True)
 
 
-def on_hardware(file: Path | None, robots: int) -> FleetConfig:
+def on_hardware(file: Path | None, robots: int, token: Path | None) -> FleetConfig:
     """The fleet of a file, once whoever sits there has said that real robots may move.
 
     Args:
         file: fleet file.
         robots: team size of the plan.
+        token: file with the operator's token.
 
     Raises:
-        ConfigError: it is not given, its robots are others than the plan's or do not allow faults,
-            or nobody has confirmed.
+        ConfigError: it is not given, its robots are others than the plan's, something is
+            lacking that faults of real robots need, or nobody has confirmed.
     """
     if file is None:
         raise ConfigError("--world hardware needs --fleet FILE with the robots' links")
@@ -49,15 +51,11 @@ def on_hardware(file: Path | None, robots: int) -> FleetConfig:
     unlinked = [robot.name for robot in fleet.robots if not robot.link]
     if unlinked:
         raise ConfigError(f"{file}: {', '.join(unlinked)} have no link; simulated: --world ros")
-    closed = [robot.name for robot in fleet.robots if not robot.allow_faults]
-    if closed:
-        raise ConfigError(
-            f"{file}: {', '.join(closed)} do not allow faults, which is the default in flight; "
-            "set allow_faults for a field test"
-        )
     config = FleetConfig(
         fleet.bundle, robots, Path(), fleet.seed, fleet.keys, fleet.domain,
         standbys=len(fleet.supervisors) - 1, each=fleet.robots, arm=True, hardware=True,
+        allow_faults=True, faults_token=fleet.faults_token, operator_token=token,
     )  # fmt: skip
+    check_permission(config)
     confirm(config)
     return config

@@ -18,6 +18,26 @@ from swarmhold.hardware.messages import MOST_ROBOTS
 T = TypeVar("T", bound=BaseModel)
 
 
+class FaultParameters(BaseModel):
+    """Of a node that can break robots on purpose; see `injection.gate`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    allow_faults: bool = False
+    """Whether it obeys fault commands; it needs an installation that was built for that."""
+    faults_token: str = ""
+    """File with the operator's token, which a fault command must be signed with."""
+
+
+class OrderParameters(BaseModel):
+    """Of `fault_node`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    faults_token: str = Field(min_length=1)
+    """File with the operator's token, with which it signs."""
+
+
 class RobotOptions(BaseModel):
     """What can be said of one robot, in a fleet file or to its node."""
 
@@ -49,7 +69,7 @@ class BundleParameters(NodeParameters):
     """Public keys or folders of them, as in PATH, one of which must have signed the bundle."""
 
 
-class PolicyParameters(BundleParameters, RobotOptions):
+class PolicyParameters(BundleParameters, RobotOptions, FaultParameters):
     """Of `policy_node`."""
 
     robot: int = Field(0, ge=0, le=MOST_ROBOTS - 1)
@@ -100,7 +120,7 @@ class ConsoleParameters(EstopParameters):
     """Of `console_node`."""
 
 
-class WorldParameters(NodeParameters):
+class WorldParameters(NodeParameters, FaultParameters):
     """Of `world_node`."""
 
     scenario: str = "rendezvous"
@@ -109,8 +129,6 @@ class WorldParameters(NodeParameters):
     """Robot class by name."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Of start poses, landmarks and sensing noise."""
-    allow_faults: bool = False
-    """Whether motors and batteries obey fault commands."""
     spares: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Bodies beyond those of the roster, that can take a lost robot's place."""
     awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
@@ -132,7 +150,7 @@ class FieldParameters(NodeParameters):
     """Robots that must have sent a command before the task begins."""
 
 
-class DriverParameters(NodeParameters):
+class DriverParameters(NodeParameters, FaultParameters):
     """Of `driver_node`."""
 
     links: str = Field(min_length=1)
@@ -145,8 +163,6 @@ class DriverParameters(NodeParameters):
     """Whether robots are armed once all nodes are there; without, nothing moves."""
     height: float = Field(1.0, gt=0.2, le=5.0)
     """M at which fliers fly."""
-    allow_faults: bool = False
-    """Whether drivers pass on fault commands."""
     awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Robots whose nodes must be there before any of them is armed or senses anything."""
     wait_s: float = Field(0.0, ge=0.0)

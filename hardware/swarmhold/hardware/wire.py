@@ -13,6 +13,7 @@ import numpy as np
 
 from swarmhold.hardware.errors import MessageError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.injection.gate import Order
 from swarmhold.hardware.messages import (
     HealthTable,
     PolicyStatus,
@@ -166,6 +167,12 @@ def read_reality(msg: Any) -> dict[str, str]:
         for pair in status.values
         if pair.key == "reality"
     }
+
+
+def read_order(msg: Any) -> Order:
+    """Fault command with its signature; raises `ConfigError` if it makes no sense."""
+    stamp = msg.header.stamp
+    return Order(read_fault(msg), stamp.sec * 10**9 + stamp.nanosec, msg.header.frame_id)
 
 
 def read_fault(msg: Any) -> FaultSpec:

@@ -18,6 +18,7 @@ from swarmhold.hardware.errors import SwarmholdError
 from swarmhold.hardware.fleet.budget import budget_of
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.file import load_fleet
+from swarmhold.hardware.injection.gate import can_inject
 from swarmhold.hardware.security.middleware import can_secure
 
 EXTRAS = {
@@ -111,6 +112,7 @@ def examine() -> Iterator[Finding]:
     yield compilers(shutil.which, Path(sysconfig.get_paths()["include"]))
     for extra, modules in EXTRAS.items():
         yield installed(extra, modules)
+    yield injection(can_inject())
     yield messages(importlib.util.find_spec("swarmhold_msgs") is not None)
     yield ros_mixture(os.environ, wheel_present())
     yield dds_security(can_secure())
@@ -150,6 +152,13 @@ def compilers(which: Callable[[str], str | None], include: Path) -> Finding:
         cure = "to build the ROS messages: apt install g++ python3-dev"
         return Finding("warn", f"{', '.join(missing)} missing", cure)
     return Finding("ok", "compilers and Python headers")
+
+
+def injection(able: bool) -> Finding:
+    """Whether nodes of this installation can break robots."""
+    if able:
+        return Finding("ok", "built with fault injection: for simulation and field tests")
+    return Finding("ok", "built without fault injection: no node can break a robot on purpose")
 
 
 def installed(extra: str, modules: tuple[str, ...]) -> Finding:

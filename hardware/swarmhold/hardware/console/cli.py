@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from swarmhold.hardware.cli.config import note, parse
-from swarmhold.hardware.console.guard import LOOPBACK, Audit, Gate, new_token, read_token
+from swarmhold.hardware.console.guard import LOOPBACK, Audit, Gate
 from swarmhold.hardware.console.hub import KEPT_S, Hub
 from swarmhold.hardware.console.live import LiveTeam
 from swarmhold.hardware.console.replay import KEEPS_S, Replay
@@ -19,7 +19,9 @@ from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.fleet.domain import taken
 from swarmhold.hardware.fleet.estop import EstopArgs, place_of
 from swarmhold.hardware.fleet.needs import need
+from swarmhold.hardware.fleet.permission import TOKEN
 from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.operator_token import new_token, read_token
 from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.signing import load_public
 
@@ -55,6 +57,9 @@ class ConsoleArgs:
     """File with the token, readable by its owner alone."""
     allow_faults: bool = False
     """Let robots be broken from the page; they must have been started for it, too."""
+    faults_token: Path | None = None
+    """With --allow-faults, file with the operator's token; that of a simulated flight is found in
+    its folder."""
     runs: Path = Path("flights")
     """Folder of flights; the audit log goes there too."""
     slot: Path | None = None
@@ -139,13 +144,13 @@ def source_of(args: ConsoleArgs) -> Source:
         options = {"robots": args.robots, "bundle": args.bundle, "seed": args.seed}
         return simulated(args.sim, {**options, "allow_faults": args.allow_faults})
     if args.flight is not None:
-        return _flight(args.flight, args.allow_faults)
+        return _flight(args.flight, args)
     place = place_of(EstopArgs(fleet=args.fleet, domain=args.domain, robots=args.robots))
     title = f"team of {args.fleet.stem}" if args.fleet else f"ROS domain {place.domain}"
-    return LiveTeam(place, title, allow_faults=args.allow_faults)
+    return LiveTeam(place, title, faults_token=_faults_token(args))
 
 
-def _flight(folder: Path, allow_faults: bool) -> Source:
+def _flight(folder: Path, args: ConsoleArgs) -> Source:
     """A flight that has not ended is looked at live, for as long as somebody is on its domain."""
     lines = events_of(folder)
     info = about(folder, lines)
@@ -153,7 +158,22 @@ def _flight(folder: Path, allow_faults: bool) -> Source:
     if ended or not isinstance(info.get("domain"), int) or not taken(info["domain"]):
         return Replay(folder)
     told = {"flight": str(folder), "bundle": info.get("digest")}
-    return LiveTeam(place_of(EstopArgs(flight=folder)), folder.name, told, allow_faults)
+    token = _faults_token(args)
+    return LiveTeam(place_of(EstopArgs(flight=folder)), folder.name, told, token)
+
+
+def _faults_token(args: ConsoleArgs) -> Path | None:
+    """With which faults are ordered; None: none are.
+
+    Raises:
+        ConfigError: they are to be, and it is not known.
+    """
+    if not args.allow_faults:
+        return None
+    own = None if args.flight is None else args.flight / TOKEN
+    if args.faults_token is None and (own is None or not own.exists()):
+        raise ConfigError("--allow-faults needs the token that robots obey: --faults-token FILE")
+    return args.faults_token or own
 
 
 def _token(args: ConsoleArgs) -> str | None:

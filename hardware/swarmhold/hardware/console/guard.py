@@ -12,8 +12,6 @@ import hashlib
 import hmac
 import json
 import os
-import secrets
-import stat
 import threading
 import time
 from collections import OrderedDict
@@ -25,7 +23,6 @@ from typing import Any
 from swarmhold.hardware.errors import ConfigError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-LEAST_TOKEN = 16  # characters
 MOST_KEYS = 1000  # answers that are remembered
 KEY_LENGTH = 200
 
@@ -64,29 +61,6 @@ class Gate:
         scheme, _, given = (authorization or "").partition(" ")
         same = hmac.compare_digest(given.strip().encode(), self.token.encode())
         return scheme.lower() == "bearer" and same
-
-
-def new_token() -> str:
-    """A token for this start."""
-    return secrets.token_urlsafe(24)
-
-
-def read_token(path: Path) -> str:
-    """A token that others than the console know.
-
-    Raises:
-        ConfigError: it cannot be read, is too short, or anybody may read it.
-    """
-    try:
-        token = path.read_text().strip()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the token cannot be read ({error})") from error
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        raise ConfigError(f"{path} may be read by others; chmod 600 {path}")
-    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(f"{path}: a token is one word of at least {LEAST_TOKEN} characters")
-    return token
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ from swarmhold.hardware.faults import FIELD_S, KINDS, SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet.estop import Confirmations, Place, operator_node
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child, end_all
+from swarmhold.hardware.injection.gate import need_build
+from swarmhold.hardware.operator_token import read_token
 from swarmhold.hardware.report.recording import as_event
 
 Take = Callable[[str, dict[str, Any]], None]
@@ -31,9 +33,16 @@ HUNG_S = 3.0  # without a picture, after which the node that listens is taken fo
 class Kept:
     """A node that is started anew whenever it ends."""
 
-    def __init__(self, node: str, place: Place, folder: Path, take: Take) -> None:
-        """Start it; `take` gets its status lines."""
-        self._make = partial(operator_node, node, place, folder, take)
+    def __init__(
+        self,
+        node: str,
+        place: Place,
+        folder: Path,
+        take: Take,
+        told: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; arguments as of `operator_node`."""
+        self._make = partial(operator_node, node, place, folder, take, told)
         self.child: Child = self._make()
         self.starts, self._ended_at = 1, 0.0
 
@@ -82,7 +91,7 @@ class LiveTeam:
         place: Place,
         title: str,
         about: Mapping[str, Any] | None = None,
-        allow_faults: bool = False,
+        faults_token: Path | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -90,17 +99,23 @@ class LiveTeam:
             place: where the robots are.
             title: for people.
             about: what else is known of the team.
-            allow_faults: whether it may be broken from here; robots must obey, too.
+            faults_token: file with the operator's token, where it may be broken from here.
 
         Raises:
             MissingExtraError: ROS is not installed.
+            ConfigError: the token is not one, or this installation was not built for it.
         """
         for module, extra in (("rclpy", "ros"), ("swarmhold_msgs", None)):
             need(module, extra)
         self._place = place
         self.about = {**(about or {}), "title": title, "replay": False, "domain": place.domain}
         able = [kind for kind in KINDS if kind not in SIGNAL_KINDS]
-        self.kinds: Sequence[str] = able if allow_faults else ()
+        self.kinds: Sequence[str] = able if faults_token is not None else ()
+        self._orders = {}
+        if faults_token is not None:
+            need_build()
+            read_token(faults_token)
+            self._orders = {"faults_token": str(faults_token.resolve())}
         self._temporary = TemporaryDirectory(prefix="swarmhold-console-")
         self._folder = Path(self._temporary.name)
         self._lock = threading.Lock()
@@ -118,15 +133,15 @@ class LiveTeam:
         self._hub = hub
         self._keep("console_node", self._take)
         if self.kinds:  # from the start on, so that robots have found it when it speaks
-            self._keep("fault_node", lambda *_: None)
+            self._keep("fault_node", lambda *_: None, self._orders)
         self._thread.start()
 
-    def _keep(self, node: str, take: Take) -> Kept:
+    def _keep(self, node: str, take: Take, told: Mapping[str, str] | None = None) -> Kept:
         with self._lock:
             if node not in self._kept:
                 folder = self._folder / node
                 folder.mkdir()
-                self._kept[node] = Kept(node, self._place, folder, take)
+                self._kept[node] = Kept(node, self._place, folder, take, told)
             return self._kept[node]
 
     def _take(self, _: str, values: dict[str, Any]) -> None:
@@ -202,18 +217,10 @@ class LiveTeam:
                 f"{fault.kind} cannot be injected from here; crash, freeze and reboot are signals "
                 "that the launcher gives (swarmhold fly --fault)"
             )
-        kept = self._keep("fault_node", lambda *_: None)
+        kept = self._keep("fault_node", lambda *_: None, self._orders)
         if not kept.child.ready.wait(10.0):
             raise ConfigError("the node that injects did not start; see doctor")
-        kept.child.tell(
-            {
-                "kind": fault.kind,
-                "robot": fault.robot,
-                "severity": fault.severity,
-                "seed": fault.seed,
-                "duration_s": min(fault.duration_s, FIELD_S),
-            }
-        )
+        kept.child.tell(asdict(replace(fault, duration_s=min(fault.duration_s, FIELD_S))))
 
     def close(self) -> None:
         """End the nodes; what is stopped stays stopped."""

@@ -19,6 +19,7 @@ from swarmhold.hardware.fleet.file import load_fleet
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.ground import confirm
 from swarmhold.hardware.fleet.hosts import Part, be_the_host, part_of
+from swarmhold.hardware.fleet.permission import check_permission
 from swarmhold.hardware.fleet.spares import LEAST_LOST_S, Spares
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.fleet.story import parse_fault, parse_join, play
@@ -77,6 +78,8 @@ class FlyArgs:
     """Arm robots that have links; without, they sense and decide, and nothing moves."""
     hardware: bool = False
     """Links may lead to real robots; with --arm this is to be confirmed by typing."""
+    faults_token: Path | None = None
+    """File with the operator's token, without which no fault befalls a robot that may be real."""
     processes: int | None = None
     """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
@@ -97,7 +100,7 @@ def main(argv: list[str]) -> int:
     if args.standbys < 0 or (args.standbys and not args.supervisor):
         raise ConfigError(f"--standbys {args.standbys} needs a supervisor, and at least 0")
     folder = args.record or Path("flights") / time.strftime("%Y%m%d-%H%M%S")
-    asked = any(fault.kind not in SIGNAL_KINDS for fault in faults)
+    asked = any(args.hardware or fault.kind not in SIGNAL_KINDS for fault in faults)
     if args.spares < 0 or args.spare_after < LEAST_LOST_S or (args.spares and not args.supervisor):
         raise ConfigError(
             f"--spares need a supervisor, and --spare-after at least {LEAST_LOST_S:g} s: a robot "
@@ -113,10 +116,10 @@ def main(argv: list[str]) -> int:
         alone=signalled(faults),
         arm=args.arm,
         hardware=args.hardware,
+        operator_token=args.faults_token,
     )
     if (args.arm or args.hardware) and not config.linked:
         raise ConfigError("--arm and --hardware are for robots with links in a fleet file")
-    confirm(config)
     for what, robot in (*(("fault", f.robot) for f in faults), *(("join", r) for r in joins)):
         if robot >= config.robots:
             raise ConfigError(f"{what} names robot {robot} of {config.robots}; they count from 0")
@@ -124,6 +127,8 @@ def main(argv: list[str]) -> int:
         raise ConfigError("all robots are absent; leave at least one out of --join")
     part = config.part
     _reach(part, faults)
+    check_permission(config)
+    confirm(config)
     be_the_host(part)
     with stoppable():
         fleet = Fleet(config)
@@ -228,6 +233,7 @@ def fleet_config(args: FlyArgs, folder: Path, faults: bool) -> FleetConfig:
         host=part if args.supervisor else replace(part, ranks=()),
         wait_s=0.0 if fleet.on_one_host else args.wait,
         security=fleet.security,
+        faults_token=fleet.faults_token,
     )
 
 

@@ -41,6 +41,9 @@ class FleetConfig:
         alone: robots with a process of their own, which alone can be killed, stopped and started.
         arm: whether robots with links are armed; without, they sense and decide, and nothing moves.
         hardware: whether links may lead to real robots.
+        faults_token: file with the token that fault commands must be signed with; None: one is made
+            for the flight where robots are simulated.
+        operator_token: file with the token that they are signed with; None: the same.
     """
 
     bundle: Path
@@ -67,6 +70,8 @@ class FleetConfig:
     alone: tuple[int, ...] = ()
     arm: bool = False
     hardware: bool = False
+    faults_token: Path | None = None
+    operator_token: Path | None = None
 
     @property
     def linked(self) -> bool:

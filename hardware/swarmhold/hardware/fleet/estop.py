@@ -134,7 +134,11 @@ def main(argv: list[str]) -> int:
 
 
 def operator_node(
-    node: str, place: Place, folder: Path, take: Callable[[str, dict[str, Any]], None]
+    node: str,
+    place: Place,
+    folder: Path,
+    take: Callable[[str, dict[str, Any]], None],
+    parameters: Mapping[str, Any] | None = None,
 ) -> Child:
     """Start a node with the operator's rights.
 
@@ -143,8 +147,10 @@ def operator_node(
         place: of the robots.
         folder: for its log and its discovery profile.
         take: gets its status lines, from a thread.
+        parameters: of the node; None: the team size.
     """
-    told, enclave = {"team_size": place.robots}, OPERATOR if place.security else None
+    told = dict(parameters or {"team_size": place.robots})
+    enclave = OPERATOR if place.security else None
     command = node_command(node, told, OPERATOR[1:], "", enclave)
     env = {**_environment(place, folder), **place.security}
     return Child(node, command, env, folder / f"{node}.log", take)

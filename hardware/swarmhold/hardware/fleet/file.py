@@ -67,6 +67,8 @@ class FleetFile(BaseModel):
     """Bundle that looks on in every robot, and is never obeyed."""
     domain: int | None = Field(None, ge=0, le=232)
     """ROS domain; None: a free one."""
+    faults_token: Path | None = None
+    """File with the operator's token, the same on every host; robots that allow faults obey it."""
     seed: int = Field(0, ge=0)
     """Of a simulated world."""
     radio_bytes_per_s: float = Field(500_000.0, gt=0)
@@ -127,6 +129,7 @@ def load_fleet(path: Path) -> FleetFile:
             "keys": tuple(base / key for key in fleet.keys),
             "shadow": fleet.shadow and _bundle(base, fleet.shadow),
             "security": fleet.security and base / fleet.security,
+            "faults_token": fleet.faults_token and base / fleet.faults_token,
         }
     )
 

@@ -8,13 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import ConfigError, NotReadyError
-from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet import ground
 from swarmhold.hardware.fleet.compose import groups, write_parameters
 from swarmhold.hardware.fleet.config import FleetConfig, Live
@@ -22,6 +23,7 @@ from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.estop import Confirmations
 from swarmhold.hardware.fleet.needs import need
+from swarmhold.hardware.fleet.permission import check_permission, forget_token, with_tokens
 from swarmhold.hardware.fleet.process import TERM_S, Child, group_command, node_command
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
@@ -33,7 +35,6 @@ from swarmhold.hardware.signing import load_public
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 STOP_S = 5.0  # for which confirmations of an emergency stop are waited for
 BRAKES_S = 1.0  # then, for the recording to show that all are at rest
-LONGEST_S = 1e6  # a fault without an end, on the wire
 LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
 
@@ -59,8 +60,8 @@ class Fleet:
         if config.each and len(config.each) != config.robots:
             raise ConfigError(f"options of {len(config.each)} robots for {config.robots}")
         ground.needs(config)
+        check_permission(config)
         security = security_of(config)
-        self.config = config
         alone = self.part.robots if config.apart else (*config.alone, *config.absent)
         self.groups = groups(self.part.robots, config.processes, os.cpu_count() or 1, alone)
         most = LARGEST - 3 - config.standbys
@@ -76,6 +77,7 @@ class Fleet:
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
+        self.config = config = with_tokens(config)
         self._domain = choose_domain(config.domain, ground.speaks_ros(config))
         self.domain = self._domain.number
         self.live = Live()
@@ -118,7 +120,7 @@ class Fleet:
         for rank in self.part.ranks:
             self.start_supervisor(rank)
         if config.allow_faults:
-            self._spawn("fault_node", {})
+            self._spawn("fault_node", {"faults_token": str(config.operator_token)})
         shared = [group for group in self.groups if len(group) > 1]
         for group in self.groups:
             if group in shared:
@@ -170,7 +172,8 @@ class Fleet:
         shadow = self.config.shadow
         looks_on = {} if shadow is None else {"shadow": str(located(shadow).resolve())}
         team = {"robot": robot, "team_size": self.config.robots}
-        return {**self.what_to_fly(), **team, **own, **looks_on}
+        token = {"faults_token": str(self.config.faults_token)} if own["allow_faults"] else {}
+        return {**self.what_to_fly(), **team, **own, **token, **looks_on}
 
     def what_to_fly(self) -> dict[str, str]:
         """Parameters of every node that opens the bundle."""
@@ -342,22 +345,12 @@ class Fleet:
         """
         if not 0 <= fault.robot < self.config.robots:
             raise ConfigError(f"fault names robot {fault.robot} of {self.config.robots}")
-        if fault.kind in ("crash", "reboot"):
-            return self.kill(fault.robot)
-        if fault.kind == "freeze":
-            return self.freeze(fault.robot)
-        if not self.config.allow_faults:
+        signal_to_process = fault.kind in SIGNAL_KINDS
+        if not self.config.allow_faults and (self.config.hardware or not signal_to_process):
             raise ConfigError("fault injection is off; start the fleet with faults allowed")
-        duration = min(fault.duration_s, LONGEST_S)
-        self.children["fault_node"].tell(
-            {
-                "kind": fault.kind,
-                "robot": fault.robot,
-                "severity": fault.severity,
-                "seed": fault.seed,
-                "duration_s": duration,
-            }
-        )
+        if signal_to_process:
+            return self.freeze(fault.robot) if fault.kind == "freeze" else self.kill(fault.robot)
+        self.children["fault_node"].tell(asdict(fault))
         return time.time()
 
     def stop_team(self) -> None:
@@ -395,5 +388,6 @@ class Fleet:
         self.log("ended")
         self._closing = True
         ground.end(self.children)
+        forget_token(self.config.folder)
         self._domain.free()
         self._events.close()

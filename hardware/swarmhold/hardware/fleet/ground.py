@@ -54,7 +54,9 @@ def nodes(config: FleetConfig, manifest: Manifest) -> list[Started]:
     team = {"robot": manifest.robot, "team_size": config.robots}
     awaited = config.robots - len(config.absent)
     task = {"scenario": manifest.scenario, **team, "seed": config.seed, "awaited": awaited}
-    faults = {"allow_faults": config.allow_faults, "wait_s": config.wait_s}
+    faults: dict[str, Any] = {"allow_faults": config.allow_faults, "wait_s": config.wait_s}
+    if config.allow_faults:
+        faults["faults_token"] = str(config.faults_token)
     if not config.linked:
         world = {**task, **faults, "spares": config.spares}
         return [("world", world, "world")] if config.part.world else []

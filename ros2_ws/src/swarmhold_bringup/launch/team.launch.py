@@ -27,6 +27,7 @@ ARGUMENTS = {
     "arm": ("false", "arm robots that have links; without, nothing of them moves"),
     "hardware": ("false", "let links lead to real robots"),
     "faults": ("false", "let robots that allow it be broken"),
+    "faults_token": ("", "file with the operator's token, for faults of real robots"),
     "record": ("", "new folder to record to; empty: no recording"),
 }
 
@@ -57,6 +58,7 @@ def team(context):
             told["record"],
             told["arm"] == "true",
             told["hardware"] == "true",
+            Path(told["faults_token"]) if told["faults_token"] else None,
         )
         if told["host"] in ("", node.host)
         and (node.executable != "world_node" or told["world"] == "true")

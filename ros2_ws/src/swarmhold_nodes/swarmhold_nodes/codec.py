@@ -10,7 +10,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from swarmhold_msgs import msg as ros
 
-from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.injection.gate import Order
 from swarmhold.hardware.messages import (
     HealthTable,
     PolicyStatus,
@@ -106,10 +106,11 @@ def task_to_ros(task: Task, scenario: str) -> ros.Task:
     return out
 
 
-def fault_to_ros(fault: FaultSpec) -> ros.FaultCommand:
-    """Fault command."""
-    out = ros.FaultCommand()
+def order_to_ros(order: Order) -> ros.FaultCommand:
+    """Fault command; its signature takes the place of a frame, which a fault has none of."""
+    out, fault = ros.FaultCommand(), order.fault
+    sec, nanosec = divmod(order.stamp_ns, 10**9)
+    out.header.stamp, out.header.frame_id = Time(sec=sec, nanosec=nanosec), order.signature
     out.kind, out.robot, out.seed = fault.kind, fault.robot, fault.seed
-    out.duration_s = min(float(fault.duration_s), 1e6)
-    out.severity = float(fault.severity)
+    out.duration_s, out.severity = float(fault.duration_s), float(fault.severity)
     return out

@@ -34,10 +34,10 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold_nodes import codec
 from swarmhold_nodes.beginning import Beginning
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.fault_orders import FaultOrders
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    RELIABLE_QOS,
     STREAM_QOS,
     refuse_duplicate,
     run,
@@ -118,8 +118,7 @@ class DriverNode(Node):
             obey = partial(self._on_command, robot)
             self.create_subscription(TwistStamped, f"/robot_{robot}/cmd_vel", obey, STREAM_QOS)
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
-        if told.allow_faults:
-            self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._faults = FaultOrders(self, told, self._is_of_a_body, self._break)
 
     def _on_elsewhere(self, robot: int, msg: SensorFrameMessage) -> None:
         try:
@@ -146,14 +145,10 @@ class DriverNode(Node):
         for driver in list(self._drivers.values()):
             driver.stop()
 
-    def _on_fault(self, msg: FaultCommand) -> None:
-        if msg.robot not in self._drivers or msg.kind not in BODY_KINDS:
-            return
-        try:
-            fault = wire.read_fault(msg)
-        except SwarmholdError as error:
-            say("warning", text=str(error))
-            return
+    def _is_of_a_body(self, msg: FaultCommand) -> bool:
+        return msg.robot in self._drivers and msg.kind in BODY_KINDS
+
+    def _break(self, fault: FaultSpec) -> None:
         threading.Thread(target=self._inject, args=(fault,), daemon=True).start()
 
     def _inject(self, fault: FaultSpec) -> None:
@@ -229,6 +224,7 @@ class DriverNode(Node):
             "reality": " and ".join(sorted(kinds)),
             "linked": len(self._drivers),
             "lost": " ".join(map(str, sorted(self._lost))),
+            **self._faults.facts(),
         }
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import time
 from rclpy.context import Context
 
 from swarmhold.hardware.drills import JUMP_S
+from swarmhold.hardware.injection.gate import need_build
 from swarmhold.hardware.parameters import JumpedParameters
 from swarmhold_nodes.runtime import run, say
 from swarmhold_nodes.supervisor_node import SupervisorNode
@@ -20,6 +21,7 @@ class JumpedSupervisor(SupervisorNode):
 
     def __init__(self, context: Context) -> None:
         """Its clock is right until `jump_after_s` have passed."""
+        need_build()
         super().__init__(context)
         after, honest = self.told.jump_after_s, time.time
         jumps_at = time.monotonic() + after

@@ -29,6 +29,7 @@ from swarmhold.hardware import wire
 from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
 from swarmhold.hardware.errors import ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.estop import stopped_state
+from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.messages import Command, HealthTable, Mode, RobotState
 from swarmhold.hardware.messages import PolicyStatus as PolicyReport
@@ -41,11 +42,11 @@ from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.company import Company
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.fault_orders import FaultOrders
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.reception import Reception
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    RELIABLE_QOS,
     STATE_QOS,
     STREAM_QOS,
     run,
@@ -111,6 +112,7 @@ class PolicyNode(LifecycleNode):
             self._policy = self._company.opened(self._told.bundle, self._told.keys)
             self._shadow = self._shadow_of(self._policy)
             self._entities = self._policy.entity_budget(self._told.entities).mode
+            self._orders = FaultOrders(self, self._told, self._is_of_mine, self._break)
         except SwarmholdError as error:
             self._problem = str(error)
             self.get_logger().error(self._problem)
@@ -125,8 +127,6 @@ class PolicyNode(LifecycleNode):
         hear(Task, "/swarm/task", self._on_task, LATCHED_QOS)
         hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         hear(SensorFrame, "sense", self._on_sense, STREAM_QOS)
-        if self._told.allow_faults:
-            hear(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
         self._ears = self._company.ears(self, self._n)
         self._ears.join(self)
         self.create_timer(WATCH_S, self._watch)
@@ -225,14 +225,14 @@ class PolicyNode(LifecycleNode):
         self._send(Command(0.0, (0.0, 0.0), Mode.STOP), time.time())
         say("estop", robot=self._robot)
 
-    def _on_fault(self, msg: FaultCommand) -> None:
-        if self._injector is None:
-            return
-        try:
-            if self._injector.add(wire.read_fault(msg), time.monotonic()):
-                say("fault", robot=self._robot, kind=msg.kind, duration_s=msg.duration_s)
-        except SwarmholdError as error:
-            say("warning", text=str(error))
+    def _is_of_mine(self, msg: FaultCommand) -> bool:
+        """Of others' faults only a partition is of interest, and broken bodies of none."""
+        mine = msg.robot == self._robot and msg.kind not in BODY_KINDS
+        return self._injector is not None and (mine or msg.kind == "partition")
+
+    def _break(self, fault: FaultSpec) -> None:
+        if self._injector is not None and self._injector.add(fault, time.monotonic()):
+            say("fault", robot=self._robot, kind=fault.kind, duration_s=fault.duration_s)
 
     def _on_sense(self, msg: SensorFrame) -> None:
         if not self._active or self._controller is None or self._injector is None:
@@ -288,12 +288,13 @@ class PolicyNode(LifecycleNode):
         """For `/diagnostics`."""
         status, dropped = self._status, self._reception.dropped + self._ears.dropped
         if status is None:
-            return {"stage": self._stage.name, "dropped": dropped}
+            return {"stage": self._stage.name, "dropped": dropped, **self._orders.facts()}
         looks_on = {} if self._shadow is None else asdict(self._shadow.found)
         return {
             **{f"shadow_{name}": value for name, value in looks_on.items()},
             "stage": self._stage.name,
             "dropped": dropped,
+            **self._orders.facts(),
             "mode": Mode(status.mode).name,
             "missed": status.missed,
             "limited": status.limited,

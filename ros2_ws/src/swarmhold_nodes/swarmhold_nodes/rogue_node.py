@@ -10,6 +10,7 @@ from rclpy.node import Node
 from swarmhold_msgs.msg import HealthTable
 
 from swarmhold.hardware import wire
+from swarmhold.hardware.injection.gate import need_build
 from swarmhold.hardware.injection.rogue import Rogue
 from swarmhold.hardware.parameters import RogueParameters
 from swarmhold_nodes import codec
@@ -29,6 +30,7 @@ class RogueNode(Node):
             "rogue", context=context, enable_rosout=False, start_parameter_services=False
         )
         told = declare(self, RogueParameters)
+        need_build()
         self._rogue = Rogue(told.way, told.team_size, told.seed)
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         Reception(self).hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)

@@ -22,10 +22,9 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 
-from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.drivers.watchdog import Watchdog
-from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import WorldParameters
 from swarmhold.hardware.safety import safety_config
@@ -34,10 +33,10 @@ from swarmhold.sim.world import World
 from swarmhold_nodes import codec
 from swarmhold_nodes.beginning import Beginning
 from swarmhold_nodes.diagnostics import Diagnostics
+from swarmhold_nodes.fault_orders import FaultOrders
 from swarmhold_nodes.parameters import declare
 from swarmhold_nodes.runtime import (
     LATCHED_QOS,
-    RELIABLE_QOS,
     STREAM_QOS,
     refuse_duplicate,
     run,
@@ -86,8 +85,7 @@ class WorldNode(Node):
         self.create_subscription(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         self._scenario, self._last_task = told.scenario, None
         self._tell()
-        if told.allow_faults:
-            self.create_subscription(FaultCommand, "/swarm/faults", self._on_fault, RELIABLE_QOS)
+        self._faults = FaultOrders(self, told, self._is_of_a_body, self._break)
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
         if told.spares:
             threading.Thread(target=self._listen, daemon=True).start()
@@ -95,12 +93,12 @@ class WorldNode(Node):
         self.create_timer(self._period, self._tick)
         say("ready")
 
-    def _on_fault(self, msg: FaultCommand) -> None:
-        try:
-            if self._world.inject(wire.read_fault(msg)) is Injected.APPLIED:
-                say("fault", robot=msg.robot, kind=msg.kind, duration_s=msg.duration_s)
-        except SwarmholdError as error:
-            say("warning", text=str(error))
+    def _is_of_a_body(self, msg: FaultCommand) -> bool:
+        return msg.robot < self._n and msg.kind in BODY_KINDS
+
+    def _break(self, fault: FaultSpec) -> None:
+        if self._world.inject(fault) is Injected.APPLIED:
+            say("fault", robot=fault.robot, kind=fault.kind, duration_s=fault.duration_s)
 
     def _on_command(self, robot: int, msg: TwistStamped) -> None:
         twist = msg.twist
@@ -131,7 +129,11 @@ class WorldNode(Node):
 
     def _facts(self) -> dict[str, object]:
         """For `/diagnostics`."""
-        return {"started": self._started, "reality": Reality.SIM.value}
+        return {
+            "started": self._started,
+            "reality": Reality.SIM.value,
+            **self._faults.facts(),
+        }
 
     def _tick(self) -> None:
         now = time.monotonic()
