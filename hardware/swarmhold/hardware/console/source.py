@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from swarmhold.hardware.console.hub import Hub
 from swarmhold.hardware.errors import ConfigError, MissingExtraError, NotReadyError
 from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.report.recording import ENDS
 
 GROUP = "swarmhold.teams"  # entry points "module:function", which make a simulated team
 StopStatus = dict[str, Any]
@@ -17,9 +18,8 @@ NOT_GIVEN: StopStatus = {"given": False, "seconds": 0.0, "robots": {}, "confirme
 
 def as_fault(line: Mapping[str, Any]) -> tuple[str, float]:
     """Kind and length (s) of a fault in a flight's events; 0 s ends those of that kind."""
-    ends = {"thaw": "freeze", "respawn": "crash"}
-    if line["kind"] in ends:
-        return ends[line["kind"]], 0.0
+    if line["kind"] in ENDS:
+        return ENDS[line["kind"]][0], 0.0
     return line["kind"], float(line.get("duration_s", 1e6))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from swarmhold.hardware import wire
 from swarmhold.hardware.errors import ConfigError, MessageError
-from swarmhold.hardware.report.recording import about, events_of, messages_of, recording_of
+from swarmhold.hardware.report.recording import ENDS, about, events_of, messages_of, recording_of
 from swarmhold.hardware.types import Bool, Float, Int
 
 FOREVER = 1e9  # s
@@ -174,10 +174,10 @@ def _faults(lines: list[dict[str, Any]], started: float, n: int) -> list[Fault]:
         if line["event"] != "fault":
             continue
         at, robot = line["t"] - started, line["robot"]
-        if line["kind"] in ("thaw", "respawn"):
-            wanted = ("freeze",) if line["kind"] == "thaw" else ("crash", "absent")
+        over = ENDS.get(line["kind"])
+        if over is not None:
             for index, fault in enumerate(out):
-                if fault.robot == robot and fault.kind in wanted and fault.end == FOREVER:
+                if fault.robot == robot and fault.kind in over and fault.end == FOREVER:
                     out[index] = Fault(fault.kind, robot, fault.start, at)
         elif 0 <= robot < n:
             length = float(line.get("duration_s", FOREVER))

@@ -11,6 +11,9 @@ from typing import Any
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
 from swarmhold.hardware.messages import MOST_ROBOTS
 
+# What ends a fault in a flight's events, and which: no signal says how long it lasts.
+ENDS = {"thaw": ("freeze",), "respawn": ("crash", "absent")}
+
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
     """The ground truth that the launcher wrote, with what those of other hosts add.
