@@ -191,3 +191,13 @@ def test_a_dead_radio_is_deaf_too():
     injector = Injector(SPECS[0], 0, N, HALF)
     injector.add(FaultSpec("link_loss", 0, duration_s=1.0), 0.0)
     assert not injector.hears(1, 0.5) and not injector.hears(None, 0.5) and injector.hears(1, 1.5)
+
+
+def test_a_late_decision_is_none_to_whoever_counts_them():
+    injector = Injector(SPECS[0], 0, N, HALF)
+    injector.add(FaultSpec("overrun", 0, duration_s=20 * DT), 0.0)
+    asked = []
+    for k in range(60):
+        bent, _ = injector.apply(tick(k, frame(k)), frame(k), k * DT)
+        asked.append(bent.status.inference_s > 0.0)
+    assert np.mean(asked[:20]) < 0.25 and np.mean(asked[22:]) == 0.5

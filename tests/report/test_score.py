@@ -102,6 +102,18 @@ def test_what_ends_before_its_time_has_healed_by_itself():
     assert effect(trace, spec("link_loss")) == "healed by itself"
 
 
+def test_of_a_message_for_each_receiver_a_lost_copy_is_seen():
+    """Live radios that may lose messages send each end its own, so there are more, not fewer."""
+    trace = quiet()
+    own, rng = trace.heard[ROBOT], np.random.default_rng(2)
+    times = np.where(IN, 6, 1)
+    whole = {name: np.repeat(getattr(own, name), times, axis=0) for name in Heard.__slots__}
+    assert effect(changed(trace, **whole), spec("drop")) == "no effect"
+    kept = (rng.random(times.sum()) > 0.13) | np.repeat(~IN, times)
+    fewer = {name: values[kept] for name, values in whole.items()}
+    assert effect(changed(trace, **fewer), spec("drop")) == "applied"
+
+
 def test_with_a_twin_the_smallest_detour_is_an_effect():
     free, trace = quiet(), quiet()
     position = trace.position.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swarmhold.export.plan_cli import plan, report, run
+from swarmhold.export.capabilities import columns, markdown, shipped
+from swarmhold.export.plan_cli import plan, read_report, report, run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.expectations import Cell
+from swarmhold.hardware.files import replace_file
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.matrix import live_matrix
 from swarmhold.hardware.fleet.stop import stoppable
@@ -47,6 +50,18 @@ class MatrixArgs:
 
 
 @dataclass(frozen=True)
+class CapabilitiesArgs:
+    """What can be done of every kind of fault in which world, as flown plans have shown."""
+
+    flown: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Folders that `faults run every-kind` wrote; they replace the columns of their worlds."""
+    out: Path | None = None
+    """File for the table as JSON; default: show it."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
+@dataclass(frozen=True)
 class TokenArgs:
     """Make the token that orders to break robots are signed with, for one campaign."""
 
@@ -56,7 +71,8 @@ class TokenArgs:
 
 def main(argv: list[str]) -> int:
     """`faults WHAT`."""
-    known = {"matrix": matrix, "plan": plan, "run": run, "report": report, "token": token}
+    known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
+    known |= {"capabilities": capabilities, "token": token}
     if argv[:1] == ["--help"]:
         say(f"usage: swarmhold faults {{{','.join(known)}}} [--help]")
         return 0
@@ -64,6 +80,22 @@ def main(argv: list[str]) -> int:
         word = argv[0] if argv else ""
         raise ConfigError(f"say what to do with faults, not {word!r}; {hint(word, known)}")
     return known[argv[0]](argv[1:])
+
+
+def capabilities(argv: list[str]) -> int:
+    """`faults capabilities`."""
+    args = parse(CapabilitiesArgs, argv, "swarmhold faults capabilities")
+    table = shipped()
+    if args.flown:
+        table |= columns(read_report(folder) for folder in args.flown)
+    told = json.dumps(table, indent=1)
+    if args.out is not None:
+        replace_file(args.out, lambda part: part.write_text(told + "\n", encoding="utf-8"))
+    elif args.json:
+        print_json(table)
+    else:
+        say(markdown(table).rstrip())
+    return 0
 
 
 def token(argv: list[str]) -> int:

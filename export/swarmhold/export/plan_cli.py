@@ -14,9 +14,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from swarmhold.export.capabilities import beyond, shipped
 from swarmhold.export.plan_links import emulated, on_hardware
 from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import for_json, note, parse, print_json, say
+from swarmhold.hardware.drivers.links import parse_link
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.files import replace_file
@@ -35,6 +37,7 @@ from swarmhold.sim.env import SwarmEnv
 
 PLANS = files("swarmhold.export").joinpath("plans")
 World = Literal["sim", "ros", "emulated", "hardware"]
+CheckedWorld = Literal["sim", "ros", "crazyflie", "mavlink", "twist", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class PlanArgs:
     """Plan (YAML), or the name of one that ships."""
     check: bool = False
     """Say nothing but what is wrong."""
+    world: CheckedWorld | None = None
+    """Also say what of it this world cannot do: sim, ros, the kind of link, or hardware."""
     schema: bool = False
     """Print the JSON schema of plans instead."""
     json: bool = False
@@ -101,9 +106,16 @@ def plan(argv: list[str]) -> int:
         raise ConfigError("give a plan: swarmhold faults plan PLAN.yaml")
     found = load_plan(located(args.plan))
     faults = found.faults_drawn()
+    lacking = beyond(shipped(), args.world, faults) if args.world else []
     if args.json:
         rows = [_plain(fault) for fault in faults]
-        print_json({"name": found.name, "length_s": found.length_s, "faults": rows})
+        told = {"name": found.name, "length_s": found.length_s, "faults": rows}
+        print_json({**told, "unsupported": lacking})
+    elif lacking:
+        raise ConfigError(
+            f"{args.plan}: {args.world} cannot do {len(lacking)} of its faults: "
+            f"{'; '.join(lacking)}; leave them out, or fly it elsewhere"
+        )
     elif args.check:
         say(f"{args.plan}: {len(faults)} faults in {found.length_s:.0f} s, nothing is wrong")
     else:
@@ -170,6 +182,7 @@ def run(argv: list[str]) -> int:
     told = {
         "plan": found.model_dump(mode="json"),
         "world": args.world,
+        "link": _link(args, config),
         "bundle": bundle.manifest.name,
         "digest": bundle.digest,
         "scenario": bundle.manifest.scenario,
@@ -184,6 +197,14 @@ def run(argv: list[str]) -> int:
         _say(told)
         say(f"report: {folder / 'report.html'}")
     return 1 if told["aborted"] else 0
+
+
+def _link(args: RunArgs, config: FleetConfig | None) -> str:
+    """How robots are reached; "" where they are simulated without a link."""
+    if args.world == "emulated":
+        return args.link
+    each = config.each if args.world == "hardware" and config is not None else ()
+    return " ".join(sorted({parse_link(one.link).kind for one in each}))
 
 
 def _bundle(args: RunArgs) -> Path:
@@ -274,7 +295,7 @@ def report(argv: list[str]) -> int:
     args = parse(ReportArgs, argv, "swarmhold faults report")
     if not 1 <= len(args.runs) <= 2:
         raise ConfigError("give one or two folders that `swarmhold faults run` wrote")
-    told = [_read(folder) for folder in args.runs]
+    told = [read_report(folder) for folder in args.runs]
     out = args.out or args.runs[0] / ("report.html" if len(told) == 1 else "comparison.html")
     _write(out, render(told))
     if args.json:
@@ -288,7 +309,12 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_report(folder: Path) -> dict[str, Any]:
+    """What `faults run` wrote.
+
+    Raises:
+        ConfigError: it cannot be read, or is damaged.
+    """
     path = folder / "report.json"
     try:
         told = json.loads(path.read_text(encoding="utf-8"))

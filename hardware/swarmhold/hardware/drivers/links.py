@@ -11,6 +11,7 @@ from swarmhold.hardware.drivers.localisation import Localisation
 from swarmhold.hardware.drivers.mavlink import MavlinkDriver, read_address
 from swarmhold.hardware.drivers.protocol import RobotDriver
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.faults import BODY_KINDS
 from swarmhold.hardware.safety import SafetyConfig
 
 # Kinds, what is installed for them, and by which extra.
@@ -20,6 +21,10 @@ KINDS = {
     "twist": ("nav_msgs", "ros"),
 }
 TWIST = "twist"  # its driver is part of a ROS node
+# Faults of its body that a link has no way to order, and why.
+LACKS: dict[str, dict[str, str]] = {
+    TWIST: dict.fromkeys(BODY_KINDS, "a twist says nothing of motors and batteries"),
+}
 # m, identified and proximity sensing that policies of a robot class are trained with; from a
 # shared localisation robots get as much, and no more.
 RANGES = {"epuck": (1.5, 0.3), "crazyflie": (6.0, 1.0), "gritsbot": (1.5, 0.4)}

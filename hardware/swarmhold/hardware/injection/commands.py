@@ -21,6 +21,11 @@ class Commands:
         self._held: tuple[float, ...] = (0.0,) * spec.action_size
         self._late = False
 
+    @property
+    def late(self) -> bool:
+        """Whether the last decision did not come in time."""
+        return self._late
+
     def send(self, command: Command, frame: SensorFrame, decided: bool, acting: Kinds) -> Command:
         """Bend a command; a robot that is to hold, land or stop does so with any fault.
 
@@ -33,6 +38,7 @@ class Commands:
         if command.mode != Mode.ACTIVE:
             return command
         action = command.action
+        self._late &= "overrun" in acting
         if "overrun" in acting:
             found = acting["overrun"]
             if decided:

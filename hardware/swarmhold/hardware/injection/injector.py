@@ -90,7 +90,8 @@ class Injector:
         decided = tick.status.inference_s > 0.0
         command = self._commands.send(tick.command, frame, decided, acting)
         states = self._radio.send(tick.state, acting, self._cut(now), now)
-        return replace(tick, command=command), states
+        status = replace(tick.status, inference_s=0.0) if self._commands.late else tick.status
+        return replace(tick, command=command, status=status), states
 
     def _cut(self, now: float) -> set[int]:
         """Robots on the cut side of a partition."""

@@ -103,8 +103,12 @@ def _lossy(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
     since = min(BEFORE_S, fault.start_s)
     if since <= 0.0 or end <= start:
         return False
+    inside = _within(heard, start, end)
+    _, copies = np.unique(np.round(heard.t - heard.late, 6)[inside], return_counts=True)
+    if copies.max(initial=1) > 1:  # one for each receiver, so that some can be lost
+        return bool(copies.sum() < RATE * copies.max() * len(copies))
     usual = _before(heard, fault.start_s).sum() / since
-    return bool(_within(heard, start, end).sum() / (end - start) < RATE * usual)
+    return bool(inside.sum() / (end - start) < RATE * usual)
 
 
 def _claims(trace: Trace, robot: int, chosen: Bool) -> Float:
