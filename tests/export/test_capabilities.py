@@ -1,6 +1,7 @@
 """The table of what each world can do: made from flights, and whole."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -46,7 +47,7 @@ def test_the_table_in_the_docs_is_this_one(root):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_plans_are_held_against_the_same_table(world, capsys):
-    plan = load_plan(located("every-kind"))
+    plan = load_plan(located(Path("every-kind")))
     lines = beyond(shipped(), world, plan.faults_drawn())
     assert len(lines) == len(LACKS.get(world, {}))
     given = ["plan", "every-kind", "--world", world]
