@@ -77,6 +77,9 @@ class FlyArgs:
     """Arm robots that have links; without, they sense and decide, and nothing moves."""
     hardware: bool = False
     """Links may lead to real robots; with --arm this is to be confirmed by typing."""
+    hidden: tuple[str, ...] = ()
+    """What simulated robots have that nobody knows of, for `swarmhold gap` to find: latency=S,
+    wheel_scale=FACTOR or drag=FACTOR; of one robot e.g. latency:2=0.06."""
     processes: int | None = None
     """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
@@ -113,6 +116,7 @@ def main(argv: list[str]) -> int:
         alone=signalled(faults),
         arm=args.arm,
         hardware=args.hardware,
+        hidden=args.hidden,
     )
     if (args.arm or args.hardware) and not config.linked:
         raise ConfigError("--arm and --hardware are for robots with links in a fleet file")

@@ -41,6 +41,7 @@ class FleetConfig:
         alone: robots with a process of their own, which alone can be killed, stopped and started.
         arm: whether robots with links are armed; without, they sense and decide, and nothing moves.
         hardware: whether links may lead to real robots.
+        hidden: what simulated robots have that nobody knows of, see `parse_hidden`.
     """
 
     bundle: Path
@@ -67,6 +68,7 @@ class FleetConfig:
     alone: tuple[int, ...] = ()
     arm: bool = False
     hardware: bool = False
+    hidden: tuple[str, ...] = ()
 
     @property
     def linked(self) -> bool:
@@ -97,6 +99,7 @@ class FleetConfig:
             "absent": self.absent,
             "host": self.part.host,
             "spares": self.spares,
+            "hidden": self.hidden,
             "linked": self.linked,
             "shadow": None if self.shadow is None else str(self.shadow),
         }

@@ -26,6 +26,7 @@ from swarmhold.hardware import wire
 from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.errors import SwarmholdError
+from swarmhold.hardware.hidden import parse_hidden
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import WorldParameters
 from swarmhold.hardware.safety import safety_config
@@ -61,7 +62,10 @@ class WorldNode(Node):
         self._n = told.team_size
         spec = policy_spec(told.robot)
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
-        self._world = World(told.scenario, told.robot, self._n, told.seed, told.spares)
+        hidden = parse_hidden(told.hidden.split(), self._n)
+        self._world = World(
+            told.scenario, told.robot, self._n, told.seed, told.spares, hidden=hidden
+        )
         self._setpoint = np.zeros((self._n, 2))
         limits = safety_config(spec, self._world.half_width)
         self._watchdogs = [Watchdog(limits) for _ in range(self._n)]
