@@ -62,7 +62,9 @@ def nodes(config: FleetConfig, manifest: Manifest) -> list[Started]:
     if config.allow_faults:
         faults["faults_token"] = str(config.faults_token)
     if not config.linked:
-        world = {**task, **faults, "spares": config.spares, "hidden": " ".join(config.hidden)}
+        world = {**task, **faults, "spares": config.spares}
+        if config.hidden:
+            world["hidden"] = " ".join(config.hidden)
         return [("world", world, "world")] if config.part.world else []
     out: list[Started] = [("field_node", task, "world")] if config.part.world else []
     links = {robot: parse_link(config.each[robot].link) for robot in config.part.robots}

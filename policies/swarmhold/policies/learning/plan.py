@@ -88,6 +88,10 @@ class Table:
     solved: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
+LATER = ("disturbances",)  # settings that came after the first tables; at their defaults they
+# are no part of a training's name, so that figures measured before stay what they are
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One training run, and all that is asked of it.
@@ -105,7 +109,12 @@ class Cell:
     @property
     def run(self) -> str:
         """Name of the training: the same settings have the same name in every table."""
-        made = self.config.model_dump_json()
+        plain = {
+            name
+            for name in LATER
+            if getattr(self.config, name) == TrainConfig.model_fields[name].default
+        }
+        made = self.config.model_dump_json(exclude=plain)
         digest = hashlib.sha256(made.encode()).hexdigest()[:10]
         return f"{self.config.scenario}-{self.config.actor}-s{self.config.seed}-{digest}"
 
