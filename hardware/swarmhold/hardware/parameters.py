@@ -131,6 +131,8 @@ class WorldParameters(NodeParameters, FaultParameters):
     """Of start poses, landmarks and sensing noise."""
     spares: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Bodies beyond those of the roster, that can take a lost robot's place."""
+    hidden: str = ""
+    """What robots have that nobody knows of, as NAME=VALUE with spaces between; see `Hidden`."""
     awaited: int = Field(0, ge=0, le=MOST_ROBOTS)
     """Robots whose nodes must be there before any of them senses anything."""
     wait_s: float = Field(0.0, ge=0.0)

@@ -6,6 +6,7 @@ the robots of the roster there may be spare bodies, which stand at the fence unt
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -13,17 +14,20 @@ import numpy as np
 from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
+from swarmhold.hardware.hidden import Hidden, nothing_hidden
 from swarmhold.hardware.messages import SensorFrame, Task
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.blocks import Row
 from swarmhold.sim.disturb import Actuation, Disturbances
 from swarmhold.sim.faults import MOTORS, Effects, FaultStage
 from swarmhold.sim.field import Field
 from swarmhold.sim.ground.unicycle import TICK
+from swarmhold.sim.late import Late
 from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
-from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, QuadModel, model_of
+from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, DriveModel, QuadModel, model_of
 from swarmhold.sim.sensing import sightings_of
 
 
@@ -38,6 +42,8 @@ class World:
         seed: int = 0,
         spares: int = 0,
         landed: bool = False,
+        hidden: Hidden | None = None,
+        start: tuple[Float, Float] | None = None,
     ) -> None:
         """Build the world and place the robots.
 
@@ -49,6 +55,8 @@ class World:
             spares: bodies beyond those of the roster.
             landed: quadrotors stand on the ground, without power, instead of hovering; see `power`
                 and `hover_at`.
+            hidden: what the robots of the roster have that nobody knows of; None: nothing.
+            start: positions (N, 2), m, and headings (N), rad, instead of the scenario's.
 
         Raises:
             ConfigError: the scenario is not for that robot class.
@@ -68,20 +76,32 @@ class World:
         self._seed, self._looks, self._time = seed, 0, 0.0
         self._faults = FaultStage(1, self._bodies)
         self._motors = Actuation(Disturbances(), self._physics.blocks, 1.0)
-        start = self._field.places
-        taken = np.concatenate([start.position[0], start.posts[0, :, :2]])
+        places = self._field.places
+        position, yaw = (places.position[0], places.yaw[0]) if start is None else start
+        taken = np.concatenate([position, places.posts[0, :, :2]])
         spots = _at_the_fence(taken, spares, self.half_width - 2.0 * self._model.radius)
         self._physics.reset(
-            np.concatenate([start.position, spots[None]], axis=1),
-            np.concatenate([start.yaw, np.zeros((1, spares))], axis=1),
+            np.concatenate([position, spots])[None],
+            np.concatenate([yaw, np.zeros(spares)])[None],
             np.ones((1, self._bodies), bool),
             None,
-            start.posts,
+            places.posts,
         )
+        self._hide(nothing_hidden(n_robots) if hidden is None else hidden)
         self._powered = np.ones(self._bodies, bool)
         if landed and isinstance(self._model, QuadModel):
             self._powered[:] = False
             self._physics.lower(self._model.radius)
+
+    def _hide(self, hidden: Hidden) -> None:
+        """Let the robots of the roster be other than their models."""
+        drives = isinstance(self._model, DriveModel)
+        self._wheels = np.ones(self._bodies)
+        self._wheels[: self.n_robots] = hidden.wheel_scale if drives else 1.0
+        self._late = Late(hidden.latency, self.tick) if hidden.latency.any() else None
+        if not drives and (hidden.drag != 1.0).any():
+            spare = np.ones(self._bodies - self.n_robots)
+            self._physics.blocks.put(Row.DRAG, np.concatenate([hidden.drag, spare])[None])
 
     @property
     def task(self) -> Task:
@@ -145,22 +165,37 @@ class World:
             setpoint: (N, Da) physical units.
             idle: (N) robots without a current command; they hold.
         """
-        goal = np.zeros((self._bodies, len(self._bound)))
-        goal[self._body_of] = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
-        held = np.ones(self._bodies, bool)
-        held[self._body_of] = idle
-        effects = self._unpowered(self._faults.effects(np.array([self._time])))
+        effects = self._as_they_are(self._faults.effects(np.array([self._time])))
         self._motors.apply(effects, np.zeros((1, self._bodies)), mix(np.array([self._seed])))
+        goal = np.clip(np.nan_to_num(setpoint), -self._bound, self._bound)
+        touched = np.zeros((1, self._bodies), bool)
+        for lasts, obeyed, holds in self._obeyed(seconds, goal, idle):
+            self._move(lasts, obeyed, holds)
+            touched |= self._physics.touched
+        self._physics.touched[:] = touched
         self._time += seconds
-        self._physics.advance(goal[None], held[None], seconds)
         self._field.advance(self.position, self.yaw, self.touched, ~idle, seconds)
 
-    def _unpowered(self, effects: Effects) -> Effects:
-        """With no gain left in the motors that are switched off."""
-        if self._powered.all():
+    def _obeyed(
+        self, seconds: float, goal: Float, idle: Bool
+    ) -> Iterable[tuple[float, Float, Bool]]:
+        """What motors obey for how long (s), of what is asked for from now on."""
+        if self._late is None:
+            return [(seconds, goal, idle)]
+        return self._late.pieces(self._time, seconds, goal, idle)
+
+    def _move(self, seconds: float, goal: Float, idle: Bool) -> None:
+        """Motors obey set-points (N, Da); bodies that are nobody are held."""
+        setpoint, held = np.zeros((self._bodies, len(self._bound))), np.ones(self._bodies, bool)
+        setpoint[self._body_of], held[self._body_of] = goal, idle
+        self._physics.advance(setpoint[None], held[None], seconds)
+
+    def _as_they_are(self, effects: Effects) -> Effects:
+        """With wheels of their own, and no gain left in the motors that are switched off."""
+        if self._powered.all() and (self._wheels == 1.0).all():
             return effects
         gain = np.ones((1, self._bodies, MOTORS)) if effects.gain is None else effects.gain
-        return replace(effects, gain=gain * self._powered[:, None])
+        return replace(effects, gain=gain * (self._powered * self._wheels)[:, None])
 
     def inject(self, fault: FaultSpec) -> Injected:
         """Break motors from now on; `start_s` counts from here. All else is not the body's.

@@ -80,6 +80,9 @@ class FlyArgs:
     """Links may lead to real robots; with --arm this is to be confirmed by typing."""
     faults_token: Path | None = None
     """File with the operator's token, without which no fault befalls a robot that may be real."""
+    hidden: tuple[str, ...] = ()
+    """What simulated robots have that nobody knows of, for `swarmhold gap` to find: latency=S,
+    wheel_scale=FACTOR or drag=FACTOR; of one robot e.g. latency:2=0.06."""
     processes: int | None = None
     """For all robots; default: one each, or fewer for a team that the cores do not bear."""
     json: bool = False
@@ -117,6 +120,7 @@ def main(argv: list[str]) -> int:
         arm=args.arm,
         hardware=args.hardware,
         operator_token=args.faults_token,
+        hidden=args.hidden,
     )
     if (args.arm or args.hardware) and not config.linked:
         raise ConfigError("--arm and --hardware are for robots with links in a fleet file")

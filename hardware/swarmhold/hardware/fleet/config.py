@@ -44,6 +44,7 @@ class FleetConfig:
         faults_token: file with the token that fault commands must be signed with; None: one is made
             for the flight where robots are simulated.
         operator_token: file with the token that they are signed with; None: the same.
+        hidden: what simulated robots have that nobody knows of, see `parse_hidden`.
     """
 
     bundle: Path
@@ -72,6 +73,7 @@ class FleetConfig:
     hardware: bool = False
     faults_token: Path | None = None
     operator_token: Path | None = None
+    hidden: tuple[str, ...] = ()
 
     @property
     def linked(self) -> bool:
@@ -102,6 +104,7 @@ class FleetConfig:
             "absent": self.absent,
             "host": self.part.host,
             "spares": self.spares,
+            "hidden": self.hidden,
             "linked": self.linked,
             "shadow": None if self.shadow is None else str(self.shadow),
         }

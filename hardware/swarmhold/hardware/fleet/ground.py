@@ -13,6 +13,7 @@ from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.environment import ALONE, EVERYWHERE, Network
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child, end_all
+from swarmhold.hardware.hidden import parse_hidden
 
 LAND_S = 14.0  # for drivers to land and to free their links
 DRIVERS = "drivers"
@@ -28,8 +29,11 @@ def needs(config: FleetConfig) -> None:
     """
     if config.part.world:
         need("pybullet", "sim")
+    parse_hidden(config.hidden, config.robots)
     if not config.linked:
         return
+    if config.hidden:
+        raise ConfigError("--hidden is for simulated robots; of emulated ones tell it to emulate")
     for robot in config.part.robots:
         need(*KINDS[parse_link(config.each[robot].link).kind])
     if config.spares:
@@ -58,7 +62,7 @@ def nodes(config: FleetConfig, manifest: Manifest) -> list[Started]:
     if config.allow_faults:
         faults["faults_token"] = str(config.faults_token)
     if not config.linked:
-        world = {**task, **faults, "spares": config.spares}
+        world = {**task, **faults, "spares": config.spares, "hidden": " ".join(config.hidden)}
         return [("world", world, "world")] if config.part.world else []
     out: list[Started] = [("field_node", task, "world")] if config.part.world else []
     links = {robot: parse_link(config.each[robot].link) for robot in config.part.robots}

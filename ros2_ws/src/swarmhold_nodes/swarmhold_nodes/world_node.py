@@ -25,6 +25,7 @@ from swarmhold_msgs.msg import FaultCommand, SensorFrame, Task, Truth
 from swarmhold.hardware.drivers.protocol import Injected, Reality
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
+from swarmhold.hardware.hidden import parse_hidden
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.parameters import WorldParameters
 from swarmhold.hardware.safety import safety_config
@@ -60,7 +61,10 @@ class WorldNode(Node):
         self._n = told.team_size
         spec = policy_spec(told.robot)
         self._diff, self._period = spec.drives, 1.0 / spec.loop_hz
-        self._world = World(told.scenario, told.robot, self._n, told.seed, told.spares)
+        hidden = parse_hidden(told.hidden.split(), self._n)
+        self._world = World(
+            told.scenario, told.robot, self._n, told.seed, told.spares, hidden=hidden
+        )
         self._setpoint = np.zeros((self._n, 2))
         limits = safety_config(spec, self._world.half_width)
         self._watchdogs = [Watchdog(limits) for _ in range(self._n)]

@@ -13,6 +13,7 @@ from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
 from swarmhold.hardware.fleet.story import parse_fault
+from swarmhold.hardware.hidden import parse_hidden
 from swarmhold.sim.emulate.emulator import Emulator, crazyflies, mavlink_vehicles
 
 SCANNED = 19850  # first of the ten ports that clients of cflib scan
@@ -38,6 +39,9 @@ class EmulateArgs:
     fault: tuple[str, ...] = ()
     """Faults of the hardware, each kind:robot@start[+duration], s after the first motors turn:
     motor_off, motor_stuck, battery, or link_loss (silence of the robot's socket)."""
+    hidden: tuple[str, ...] = ()
+    """What they have that nobody knows of, for `swarmhold gap` to find: latency=S or drag=FACTOR;
+    of one robot e.g. drag:2=1.5."""
     fleet: Path | None = None
     """Write a fleet file of these robots here, to fly them with."""
     bundle: Path = Path("rendezvous-crazyflie")
@@ -72,14 +76,15 @@ def _emulator(args: EmulateArgs) -> Emulator:
     if min(args.crazyflies, args.mavlink) < 0 or (args.crazyflies > 0) == (args.mavlink > 0):
         raise ConfigError("say how many robots of which kind, e.g. --crazyflies 6, or --mavlink 6")
     faults = [parse_fault(text) for text in args.fault]
+    hidden = parse_hidden(args.hidden, args.mavlink or args.crazyflies)
     if args.mavlink:
         ground = GROUND if args.port is None else args.port
         if not 0 < ground < 65536:
             raise ConfigError(f"--port is {ground}; name the ground station's UDP port")
-        return mavlink_vehicles(args.scenario, args.mavlink, args.seed, faults, ground)
+        return mavlink_vehicles(args.scenario, args.mavlink, args.seed, faults, ground, hidden)
     first = SCANNED if args.port is None else args.port
     ports = [first + robot if first else 0 for robot in range(args.crazyflies)]
-    return crazyflies(args.scenario, args.crazyflies, args.seed, faults, ports)
+    return crazyflies(args.scenario, args.crazyflies, args.seed, faults, ports, hidden)
 
 
 def _show(args: EmulateArgs, addresses: list[str]) -> None:

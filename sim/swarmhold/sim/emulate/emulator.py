@@ -19,6 +19,7 @@ from swarmhold.hardware.drivers.protocol import Injected
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import BODY_KINDS, FaultSpec
 from swarmhold.hardware.fleet.needs import need
+from swarmhold.hardware.hidden import Hidden
 from swarmhold.hardware.types import Bool
 from swarmhold.sim.emulate.vehicle import Body, Vehicle
 from swarmhold.sim.world import World
@@ -253,6 +254,7 @@ def crazyflies(
     seed: int = 0,
     faults: Sequence[FaultSpec] = (),
     ports: Sequence[int] | None = None,
+    hidden: Hidden | None = None,
 ) -> Emulator:
     """Emulated Crazyflies, landed at the places where the scenario begins.
 
@@ -262,11 +264,12 @@ def crazyflies(
         seed: of the places.
         faults: see `Emulator`.
         ports: UDP port of each; None: free ones.
+        hidden: what they have that nobody knows of.
     """
     from swarmhold.sim.emulate.crazyflie import Crazyflie
 
     check_faults(faults, robots)
-    world = World(scenario, "crazyflie", robots, seed, landed=True)
+    world = World(scenario, "crazyflie", robots, seed, landed=True, hidden=hidden)
     vehicles = [Crazyflie() for _ in range(robots)]
     return Emulator(world, vehicles, ports or [0] * robots, None, faults)
 
@@ -277,6 +280,7 @@ def mavlink_vehicles(
     seed: int = 0,
     faults: Sequence[FaultSpec] = (),
     ground: int | None = None,
+    hidden: Hidden | None = None,
 ) -> Emulator:
     """Emulated MAVLink vehicles with system ids from 1 on; arguments as of `crazyflies`.
 
@@ -286,6 +290,7 @@ def mavlink_vehicles(
         seed: of the places.
         faults: see `Emulator`.
         ground: UDP port of this machine that all of them speak to; None: a free one.
+        hidden: what they have that nobody knows of.
 
     Raises:
         MissingExtraError: pymavlink is not installed.
@@ -294,7 +299,7 @@ def mavlink_vehicles(
     from swarmhold.sim.emulate.mavlink import MavlinkVehicle
 
     check_faults(faults, robots)
-    world = World(scenario, "crazyflie", robots, seed, landed=True)
+    world = World(scenario, "crazyflie", robots, seed, landed=True, hidden=hidden)
     if ground is None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((HOST, 0))
