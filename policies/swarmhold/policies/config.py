@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from swarmhold.hardware.spec import policy_spec
+from swarmhold.sim.disturb import Disturbances
 
 
 class ReplayConfig(BaseModel):
@@ -109,6 +110,8 @@ class TrainConfig(BaseModel):
     """Share of the run that is free of faults."""
     join_leave: float = Field(0.0, ge=0, le=1)
     """Share of the episodes in which robots join or leave the team."""
+    disturbances: Disturbances = Disturbances()
+    """Wind, noise, delays and randomisation that the teams are trained in."""
     width: int = Field(64, ge=8)
     """Width of the actor's tokens."""
     heads: int = Field(4, ge=1)

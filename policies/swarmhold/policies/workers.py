@@ -54,6 +54,7 @@ class Collector:
         self.env = SwarmEnv(
             *(config.scenario, config.robot, count, config.robots),
             seed=config.seed,
+            disturbances=config.disturbances,
             first_env=first,
         )
         self._actor = make_actor(config).eval()

@@ -6,8 +6,10 @@ and purpose (`swarmhold.sim.noise`), so the same episode meets the same weather 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
 from swarmhold.hardware.types import Bool, Float, Kinematics
@@ -17,9 +19,13 @@ from swarmhold.sim.noise import Keys, mix, normal, uniform
 from swarmhold.sim.robots import QuadModel
 
 # Purposes of random numbers.
-WIND, GUST, FACTORS, MEASURE, OVERRUN = 11, 12, 13, 14, 15
+WIND, GUST, FACTORS, MEASURE, OVERRUN, RANGES = 11, 12, 13, 14, 15, 16
 EMPTY = 0.4  # share of the motors' gain that is left with an empty battery
 RESERVE = 0.2  # charge below which the gain falls
+
+
+# Bounds of what each robot has of its own, drawn from a range.
+RANGED = {"latency_s": (0.0, 2.0), "wheel_scale": (0.2, 3.0), "drag_scale": (0.0, 10.0)}
 
 
 class Disturbances(BaseModel):
@@ -65,6 +71,21 @@ class Disturbances(BaseModel):
     """Time constant of the rotors."""
     motor_gain: float = Field(0.0, ge=0, lt=1)
     """Gain of each single motor."""
+    latency_s: tuple[float, float] = (0.0, 0.0)
+    """Least and largest time from decision to motors, s, on top of `action_delay_s`: each robot has
+    one of its own, which need not be a whole number of decisions."""
+    wheel_scale: tuple[float, float] = (1.0, 1.0)
+    """Least and largest factor on the speed of a ground robot's wheels, one for both."""
+    drag_scale: tuple[float, float] = (1.0, 1.0)
+    """Least and largest factor on a quadrotor's drag, on top of `drag`."""
+
+    @field_validator("latency_s", "wheel_scale", "drag_scale")
+    @classmethod
+    def _in_order(cls, ends: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        low, high = RANGED[str(info.field_name)]
+        if not low <= ends[0] <= ends[1] <= high:
+            raise ValueError(f"must be two numbers in rising order within {low:g} to {high:g}")
+        return ends
 
     @property
     def measured(self) -> bool:
@@ -72,6 +93,8 @@ class Disturbances(BaseModel):
         sizes = (self.position_noise, self.velocity_noise, self.yaw_noise, self.sensor_delay_s)
         return any(size > 0 for size in sizes)
 
+
+_ENDS = {name: Disturbances.model_fields[name].default for name in RANGED}
 
 # Radio channels to hold detectors against: losses in bursts of 0.3 s, and a queue that makes late.
 CLEAN, BURSTY, CONGESTED = "clean", "bursty, 2 % lost", "congested, 10 % lost, 0.1 s late"
@@ -93,9 +116,12 @@ class Actuation:
         self.wind = np.zeros((blocks.n_envs, 3))
         self._mean = np.zeros((blocks.n_envs, 3))
         self._spread = np.ones((*shape, MOTORS))
+        self._latency = np.full(shape, float(round(config.action_delay_s / tick)))  # decisions
         self._held = np.zeros((*shape, MOTORS))
         self._plain = True  # the blocks hold unit gains
-        self._pending: list[Float] = []  # set-points on their way to the motors
+        drives = not isinstance(blocks.model, QuadModel)
+        self._even = config.motor_gain == 0 and (config.wheel_scale == (1, 1) or not drives)
+        self._pending: list[Float] = []  # set-points on their way to the motors, the newest last
 
     def reset(self, keys: Keys, chosen: Bool) -> None:
         """Draw an episode's bodies and weather.
@@ -113,13 +139,30 @@ class Actuation:
         draws = uniform(mix(keys, FACTORS), (blocks.n_robots, 4 + MOTORS), -1.0, 1.0)
         use = chosen[:, None, None]
         self._spread = np.where(use, 1.0 + config.motor_gain * draws[..., 4:], self._spread)
-        if max(config.mass, config.inertia, config.drag, config.motor_lag) > 0:
-            self._set_factors(draws, use)
+        drag = np.ones(self.charge.shape)
+        if any(getattr(config, name) != _ENDS[name] for name in RANGED):
+            drag = self._draw_own(keys, chosen)
+        if max(config.mass, config.inertia, config.drag, config.motor_lag) > 0 or (drag != 1).any():
+            self._set_factors(draws, drag, use)
 
-    def _set_factors(self, draws: Float, use: Bool) -> None:
+    def _draw_own(self, keys: Keys, chosen: Bool) -> Float:
+        """Each robot's latency and wheels; returns (E, N) factors on the drag."""
+        config, blocks = self._config, self._blocks
+        own = uniform(mix(keys, RANGES), (blocks.n_robots, len(RANGED)))
+        ends = np.array([getattr(config, name) for name in RANGED])
+        late, wheels, drag = np.moveaxis(ends[:, 0] + (ends[:, 1] - ends[:, 0]) * own, -1, 0)
+        late = round(config.action_delay_s / self._tick) + late / self._tick
+        self._latency = np.where(chosen[:, None], late, self._latency)
+        if not isinstance(blocks.model, QuadModel):
+            scaled = self._spread * wheels[..., None]
+            self._spread = np.where(chosen[:, None, None], scaled, self._spread)
+        return drag
+
+    def _set_factors(self, draws: Float, drag: Float, use: Bool) -> None:
         config, blocks = self._config, self._blocks
         size = np.array([config.mass, config.inertia, config.drag])
         factors = 1.0 + size * draws[..., :3]
+        factors[..., 2] *= drag
         blocks.put(Row.MASS, np.where(use, factors, blocks.get(Row.MASS, 3)))
         if isinstance(blocks.model, QuadModel):
             lag = blocks.model.motor_lag * (1.0 + config.motor_lag * draws[..., 3])
@@ -132,14 +175,23 @@ class Actuation:
             setpoint[robots] = 0.0
 
     def delayed(self, setpoint: Float) -> Float:
-        """(E, N, Da) what reaches the motors when this set-point is sent."""
-        late = round(self._config.action_delay_s / self._tick)
-        if not late:
+        """(E, N, Da) what reaches the motors when this set-point is sent.
+
+        Within a decision in which one set-point follows another, that is their mean over time.
+        """
+        config = self._config
+        most = math.ceil(round(config.action_delay_s / self._tick) + config.latency_s[1] / self._tick)
+        if not most:
             return setpoint
         if not self._pending:
-            self._pending = [np.zeros_like(setpoint) for _ in range(late)]
-        self._pending.append(setpoint.copy())
-        return self._pending.pop(0)
+            self._pending = [np.zeros_like(setpoint) for _ in range(most)]
+        asked = np.stack([setpoint, *self._pending[::-1]])
+        self._pending = [*self._pending[1:], setpoint.copy()]
+        whole = np.floor(self._latency).astype(int)
+        share = (self._latency - whole)[..., None]
+        team, robot = np.indices(whole.shape)
+        newer, older = asked[whole, team, robot], asked[np.minimum(whole + 1, most), team, robot]
+        return np.asarray((1.0 - share) * newer + share * older)
 
     def apply(self, effects: Effects, effort: Float, keys: Keys) -> None:
         """Write gains, stuck motors and wind for the next decision.
@@ -151,7 +203,7 @@ class Actuation:
         """
         config, blocks = self._config, self._blocks
         gain: Float | float = self._spread
-        plain = config.motor_gain == 0 and effects.gain is None and effects.stuck is None
+        plain = self._even and effects.gain is None and effects.stuck is None
         if effects.gain is not None:
             gain = gain * effects.gain
         if config.battery_s > 0:
