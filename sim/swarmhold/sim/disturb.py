@@ -180,7 +180,9 @@ class Actuation:
         Within a decision in which one set-point follows another, that is their mean over time.
         """
         config = self._config
-        most = math.ceil(round(config.action_delay_s / self._tick) + config.latency_s[1] / self._tick)
+        most = math.ceil(
+            round(config.action_delay_s / self._tick) + config.latency_s[1] / self._tick
+        )
         if not most:
             return setpoint
         if not self._pending:

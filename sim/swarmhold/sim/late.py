@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,7 +44,7 @@ class Late:
         edges = [0, *np.unique(due[(due > 0) & (due < ticks)]).tolist(), ticks]
         robots = np.arange(len(self._latency))
         goals, holds = (np.array([asked[k] for asked in self._asked]) for k in (1, 2))
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             last = (due <= start).sum(axis=0) - 1
             begun = last >= 0
             yield (

@@ -145,7 +145,7 @@ def read_flight(folder: Path) -> Flight:
         folder=folder,
         info=info,
         duration=ended - started,
-        faults=_faults(lines, started, int(info["robots"])),
+        faults=faults_of(lines, started, int(info["robots"])),
         t=np.array(rows.truth_t),
         position=np.array(rows.positions)[..., :2],
         error=np.array(rows.errors),
@@ -167,7 +167,7 @@ def read_flight(folder: Path) -> Flight:
     )
 
 
-def _faults(lines: list[dict[str, Any]], started: float, n: int) -> list[Fault]:
+def faults_of(lines: list[dict[str, Any]], started: float, n: int) -> list[Fault]:
     """Faults with their ends: a thaw ends a freeze, a respawn ends a crash or an absence."""
     out: list[Fault] = []
     for line in lines:

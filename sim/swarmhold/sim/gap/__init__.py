@@ -1,0 +1,1 @@
+"""Sim-to-real gap: a recording's set-points through the simulator."""
