@@ -34,7 +34,7 @@ STEPS = {  # of the finite differences
     Parameter.DRAG: 0.1,
 }
 SURE = {  # half of an interval beyond which a figure says nothing
-    Parameter.LATENCY: 0.03,
+    Parameter.LATENCY: 0.02,
     Parameter.LINEAR: 0.1,
     Parameter.ANGULAR: 0.1,
     Parameter.DRAG: 0.3,

@@ -27,6 +27,7 @@ LOOPS = {
     "simulated": "simulated, models as they are",
     "simulated_as_found": "simulated with what was found",
 }
+SMALL = 360, 190  # pixels, of plots three in a row
 LEGEND = (
     "<div class='legend'><span><i class='real'></i>recorded</span>"
     "<span><i class='sim'></i>simulated, model as it is</span>"
@@ -120,7 +121,7 @@ def _open_loop(gap: Gap) -> str:
     for robot, one in enumerate(gap.fits):
         plain, found = (100.0 * np.array([0.0, *errors]) for errors in (one.plain_m, one.fitted_m))
         lines = [Line(at, plain, "sim"), Line(at, found, "found")]
-        drawn = plot(lines, "horizon, s", "off by, cm")
+        drawn = plot(lines, "horizon, s", "off by, cm", size=SMALL)
         figures.append(
             _figure(f"robot {robot}", drawn or f"<p class='quiet'>{escape(one.why)}</p>")
         )
