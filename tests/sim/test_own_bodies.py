@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.file import Options
+from swarmhold.hardware.fleet.ground import needs
 from swarmhold.hardware.hidden import parse_hidden
 from swarmhold.sim.disturb import Disturbances
 from swarmhold.sim.env import SwarmEnv
@@ -93,6 +98,15 @@ def test_hidden_parameters_are_read_strictly_and_off_by_default() -> None:
     ):
         with pytest.raises(ConfigError, match=told):
             parse_hidden([word], 3)
+
+
+def test_robots_behind_links_hide_nothing_of_ours(tmp_path: Path) -> None:
+    each = (Options(link="crazyflie:udp://127.0.0.1:1"),)
+    config = FleetConfig(tmp_path, 1, tmp_path, each=each, hidden=("drag=2",))
+    with pytest.raises(ConfigError, match="tell it to emulate"):
+        needs(config)
+    with pytest.raises(ConfigError, match="must lie in"):
+        needs(FleetConfig(tmp_path, 1, tmp_path, hidden=("drag=-2",)))
 
 
 def test_a_hidden_robot_moves_otherwise() -> None:
