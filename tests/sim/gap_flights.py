@@ -46,8 +46,18 @@ def _measured(motion: Motion, rng: np.random.Generator) -> Motion:
     )
 
 
-def write_flight(flown: Motions, folder: Path, bundle: Path, digest: str | None = None) -> Path:
-    """A flight folder with a real recording of it, as `swarmhold fly` leaves one."""
+def write_flight(
+    flown: Motions, folder: Path, bundle: Path, digest: str | None = None, ahead_s: float = 0.0
+) -> Path:
+    """A flight folder with a real recording of it, as `swarmhold fly` leaves one.
+
+    Args:
+        flown: what is recorded.
+        folder: new.
+        bundle: that flew.
+        digest: said to be its; None: the right one.
+        ahead_s: s by which the clock that stamps set-points is ahead.
+    """
     folder.mkdir()
     store = typestore()
     kind, f32, u8 = store.types, np.float32, np.uint8
@@ -81,7 +91,7 @@ def write_flight(flown: Motions, folder: Path, bundle: Path, digest: str | None 
             ])  # fmt: skip
             drives = policy_spec(flown.info["robot"]).drives
             send(f"/robot_{i}/cmd_vel", "geometry_msgs/msg/TwistStamped", [
-                (t, kind["geometry_msgs/msg/TwistStamped"](at(t), twist(
+                (t, kind["geometry_msgs/msg/TwistStamped"](at(t + ahead_s), twist(
                     three(a, 0.0 if drives else b, 0.0), three(0.0, 0.0, b if drives else 0.0))))
                 for t, (a, b) in zip(motion.told_t, motion.told, strict=True)
             ])  # fmt: skip

@@ -25,6 +25,10 @@ REACHED = 0.9  # of the way from the first error to the recorded last one
 AT = HORIZONS_S.index(0.5)  # horizon at which robots are held against their set-points
 
 
+_UNKNOWN = np.full(len(HORIZONS_S), np.nan)
+_NOBODY = Fit(0, {}, _UNKNOWN, _UNKNOWN, {}, "it never moved on its own, as it was told")
+
+
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """How far a robot is from where its set-points lead within 0.5 s, rms, m/s.
@@ -97,19 +101,13 @@ def analyse(
         raise ConfigError(
             f"{recorded.folder} was flown by {robot}s, the bundle is for {bundle.spec.robot}s"
         )
-    every = range(len(recorded.robots))
-    windows = tuple(windows_of(recorded, i) for i in every)
-    twins = [OpenLoop(robot, recorded.robots[i], windows[i]) for i in every if len(windows[i])]
+    windows = tuple(windows_of(recorded, i) for i in range(len(recorded.robots)))
     fits, tracking = [], []
-    for i in every:
-        if not len(windows[i]):
-            fits.append(fit_of_nobody())
-            tracking.append(None)
-            continue
-        twin = twins.pop(0)
+    for i, motion in enumerate(recorded.robots):
         say(f"robot {i}: {len(windows[i])} windows")
-        fits.append(fit(twin))
-        tracking.append(_tracking(twin))
+        twin = OpenLoop(robot, motion, windows[i]) if len(windows[i]) else None
+        fits.append(_NOBODY if twin is None else fit(twin))
+        tracking.append(None if twin is None else _tracking(twin))
     if not any(one.found for one in fits):
         raise ConfigError(_too_short(recorded, windows))
     team = team_of(fits)
@@ -123,12 +121,6 @@ def analyse(
         fitted = _loop(recorded, bundle, _as_found(fits, team))
     done = (recorded, windows, tuple(fits), tuple(tracking), team)
     return Gap(*done, plain, fitted, no_loop, ranges)
-
-
-def fit_of_nobody() -> Fit:
-    """Of a robot that never moved on its own."""
-    unknown = np.full(len(HORIZONS_S), np.nan)
-    return Fit(0, {}, unknown, unknown, {}, "it never moved on its own, as it was told")
 
 
 def _too_short(recorded: Motions, windows: tuple[Windows, ...]) -> str:

@@ -141,9 +141,7 @@ def _distance(twin: OpenLoop, values: Float) -> Float:
 def _coarse(twin: OpenLoop) -> Float:
     """(P) the best of a grid over latency and one factor, with some of the windows."""
     many = len(twin.windows)
-    few = OpenLoop.__new__(OpenLoop)
-    few.__dict__.update(twin.__dict__)
-    few.windows = twin.windows.some(slice(None, None, max(many // COARSE, 1)))
+    few = twin.over(twin.windows.some(slice(None, None, max(many // COARSE, 1))))
     factors = DRAGS if Parameter.DRAG in twin.parameters else FACTORS
     others = len(twin.parameters) - 1
     grid = np.array([[late, *[factor] * others] for factor in factors for late in LATENCIES])

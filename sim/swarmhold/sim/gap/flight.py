@@ -48,43 +48,71 @@ def simulated(
         hidden: parameters of the bodies; None: those of the models.
         start: positions (N, 2), m, and headings (N), rad; None: the scenario's.
     """
-    manifest, spec = bundle.manifest, bundle.spec
-    world = World(manifest.scenario, manifest.robot, robots, seed, hidden=hidden, start=start)
-    policy, dt = OnnxPolicy(bundle), 1.0 / spec.loop_hz
-    config = [ControllerConfig(i, robots, spec.loop_hz, i + 1) for i in range(robots)]
-    team = [RobotController(policy, world.task, own) for own in config]
-    limits = safety_config(spec, world.half_width)
-    dogs = [Watchdog(limits) for _ in range(robots)]
-    goal, log, task, owed = np.zeros((robots, 2)), _Log(), world.task, 0.0
-    sent: list[RobotState] = []
-    for step in range(round((TRUST_S + seconds) / dt)):
-        elapsed = step * dt - TRUST_S
-        now = BEGIN_S + elapsed
-        heard, sent = sent, []
-        if world.task != task:
-            task = world.task
-            for controller in team:
-                controller.on_task(task)
-        log.error.append(world.task_error(np.ones(robots, bool)))
-        for robot, frame in enumerate(world.frames(now)):
-            for state in heard:
-                team[robot].on_state(state, now)
-            tick = team[robot].tick(frame, now)
-            sent.append(tick.state)
-            goal[robot] = np.asarray(tick.command.action) * (elapsed >= 0.0)
-            dogs[robot].hear(tick.command.mode, now)
-        log.t.append(elapsed)
-        log.told.append(goal.copy())
-        log.pose.append(_poses(world))
-        idle = np.array([dog.stage(now) is not Mode.ACTIVE for dog in dogs])
-        owed += dt
-        whole = int(owed / world.tick + 1e-6) * world.tick
-        owed -= whole
-        if elapsed >= 0.0:
-            world.advance(whole, goal, idle)
+    flight = _Flight(bundle, robots, seed, hidden, start)
+    for step in range(round((TRUST_S + seconds) * bundle.spec.loop_hz)):
+        flight.tick(step / bundle.spec.loop_hz - TRUST_S)
+    world = flight.world
     half, posts = world.half_width, np.array(world.task.posts, float).reshape(-1, 3)
     world.close()
-    return _motions(bundle, robots, seed, log, seconds, half, posts)
+    return _motions(bundle, robots, seed, flight.log, seconds, half, posts)
+
+
+class _Flight:
+    """N robots over a world; messages take one tick."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        robots: int,
+        seed: int,
+        hidden: Hidden | None,
+        start: tuple[Float, Float] | None,
+    ) -> None:
+        manifest, spec = bundle.manifest, bundle.spec
+        given = (manifest.scenario, manifest.robot, robots, seed)
+        self.world, self.log = World(*given, hidden=hidden, start=start), _Log()
+        policy, self._dt, self._owed = OnnxPolicy(bundle), 1.0 / spec.loop_hz, 0.0
+        self._task = self.world.task
+        config = [ControllerConfig(i, robots, spec.loop_hz, i + 1) for i in range(robots)]
+        self._team = [RobotController(policy, self._task, own) for own in config]
+        limits = safety_config(spec, self.world.half_width)
+        self._dogs = [Watchdog(limits) for _ in range(robots)]
+        self._goal = np.zeros((robots, spec.action_size))
+        self._sent: list[RobotState] = []
+        self._everybody = np.ones(robots, bool)
+
+    def tick(self, elapsed: float) -> None:
+        """One turn of all loops; before 0 s robots look and talk, and nothing moves."""
+        now, acts = BEGIN_S + elapsed, elapsed >= -1e-9
+        if self.world.task != self._task:
+            self._task = self.world.task
+            for controller in self._team:
+                controller.on_task(self._task)
+        heard, self._sent = self._sent, []
+        for robot, frame in enumerate(self.world.frames(now)):
+            for state in heard:
+                self._team[robot].on_state(state, now)
+            tick = self._team[robot].tick(frame, now)
+            self._sent.append(tick.state)
+            self._goal[robot] = tick.command.action
+            self._dogs[robot].hear(tick.command.mode, now)
+        if acts:
+            self._note(elapsed)
+            self._move(now)
+
+    def _note(self, elapsed: float) -> None:
+        log = self.log
+        log.t.append(elapsed)
+        log.told.append(self._goal.copy())
+        log.pose.append(_poses(self.world))
+        log.error.append(self.world.task_error(self._everybody))
+
+    def _move(self, now: float) -> None:
+        idle = np.array([dog.stage(now) is not Mode.ACTIVE for dog in self._dogs])
+        self._owed += self._dt
+        whole = int(self._owed / self.world.tick + 1e-6) * self.world.tick
+        self._owed -= whole
+        self.world.advance(whole, self._goal, idle)
 
 
 def _poses(world: World) -> Float:
@@ -99,8 +127,7 @@ def _poses(world: World) -> Float:
 def _motions(
     bundle: Bundle, robots: int, seed: int, log: _Log, seconds: float, half: float, posts: Float
 ) -> Motions:
-    t, told, pose = np.array(log.t), np.array(log.told), np.array(log.pose)
-    acts, none = t >= -1e-9, np.zeros(0)
+    t, told, pose, none = np.array(log.t), np.array(log.told), np.array(log.pose), np.zeros(0)
     info = {
         "robots": robots,
         "robot": bundle.manifest.robot,
@@ -111,13 +138,13 @@ def _motions(
     }
     motions = tuple(
         Motion(
-            told_t=t[acts],
-            told=told[acts, i],
-            t=t[acts],
-            position=pose[acts, i, :3],
-            yaw=np.unwrap(pose[acts, i, 3]),
-            velocity=pose[acts, i, 4:7],
-            yaw_rate=pose[acts, i, 7],
+            told_t=t,
+            told=told[:, i],
+            t=t,
+            position=pose[:, i, :3],
+            yaw=np.unwrap(pose[:, i, 3]),
+            velocity=pose[:, i, 4:7],
+            yaw_rate=pose[:, i, 7],
             stopped_t=float("inf"),
             clock=STAMPS,
             decides_s=0.0,
@@ -128,5 +155,5 @@ def _motions(
         )
         for i in range(robots)
     )
-    error = np.array(log.error)
-    return Motions(Path("simulated"), info, motions, seconds, (), half, posts, t[acts], error[acts])
+    where, error = Path("simulated"), np.array(log.error)
+    return Motions(where, info, motions, seconds, (), half, posts, t, error)

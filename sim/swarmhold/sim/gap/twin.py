@@ -6,6 +6,7 @@ multiple of the step: within each step motors get the mean of what was asked for
 
 from __future__ import annotations
 
+import copy
 from enum import Enum
 
 import numpy as np
@@ -51,6 +52,12 @@ class OpenLoop:
         self._ticks = round((windows.warm_s + HORIZONS_S[-1]) / STEP_S)
         self._marks = [round((windows.warm_s + h) / STEP_S) for h in (0.0, *HORIZONS_S)]
 
+    def over(self, windows: Windows) -> OpenLoop:
+        """The same with other windows."""
+        other = copy.copy(self)
+        other.windows = windows
+        return other
+
     @property
     def plain(self) -> Float:
         """(P) the parameters of the model as it is."""
@@ -59,7 +66,7 @@ class OpenLoop:
     def asked(self) -> Float:
         """(W, H, 3) where set-points would lead a robot that does at once what it is told."""
         told = self._told(np.zeros(1))
-        if self.model is GRITSBOT or isinstance(self.model, DriveModel):
+        if isinstance(self.model, DriveModel):
             return _seen_from_the_first(self._roll(told))
         sums = STEP_S * np.pad(np.cumsum(told, axis=1), [(0, 0), (1, 0), (0, 1)])
         return _seen_from_the_first(sums[:, self._marks])
