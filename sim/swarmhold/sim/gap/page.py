@@ -220,7 +220,7 @@ def _lane(gap: Gap, robot: int) -> str:
         f"<rect class='lane' x='{LEFT + 10}' y='{{y}}' width='{wide}' height='16'/>"
     ]
     for name, times in (("frames", motion.t), ("set-points", motion.told_t)):
-        for k in np.flatnonzero(np.diff(times) > GAP_S):
+        for k in np.flatnonzero((np.diff(times) > GAP_S) & (times[:-1] >= 0.0)):
             x, length = LEFT + 10 + scale * float(times[k]), float(times[k + 1] - times[k])
             out.append(
                 f"<rect class='hole' x='{x:.1f}' y='{{y}}' width='{max(scale * length, 1.5):.1f}' "
