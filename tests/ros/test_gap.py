@@ -51,10 +51,11 @@ def test_what_live_e_pucks_hide_is_found(tmp_path, capsys, coverage_bundle):
     folder = tmp_path / "flight"
     fly(FleetConfig(coverage_bundle, N, folder, seed=3, hidden=hidden, processes=1))
     told, trained = figures(folder, capsys)
-    assert told["team"]["latency"]["value"] == pytest.approx(0.08, abs=LATE_S)
+    late = np.mean([np.mean(motion.said_late) for motion in read_motions(folder).robots])
+    assert 0.08 - LATE_S < told["team"]["latency"]["value"] < 0.08 + late + LATE_S
     assert told["team"]["linear"]["value"] == pytest.approx(0.85, rel=SHARE)
     assert told["team"]["angular"]["value"] == pytest.approx(0.85, rel=SHARE)
-    assert trained.latency_s[0] < 0.08 < trained.latency_s[1]
+    assert trained.latency_s[0] < 0.08 + late and trained.latency_s[1] > 0.08
     assert trained.wheel_scale[0] < 0.85 < trained.wheel_scale[1]
     assert all(robot["hears"]["heard"] > 100 for robot in told["robots"])
     loops = told["closed_loop"]
