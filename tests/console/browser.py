@@ -141,10 +141,10 @@ def chromium(folder):
 
         yield page
     finally:
-        sockets.close()
         process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        sockets.close()  # of a browser that lives, each page would be waited for
