@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from swarmhold.hardware.bundle import Bundle
-from swarmhold.hardware.controller import ControllerConfig, RobotController, Tick
+from swarmhold.hardware.controller import Tick
 from swarmhold.hardware.drills import (
     ASLEEP_S,
     BASELINE,
@@ -24,14 +24,13 @@ from swarmhold.hardware.drills import (
     healthy_of,
     strike_at,
 )
-from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.injection.injector import Injector
 from swarmhold.hardware.injection.rogue import Rogue
-from swarmhold.hardware.messages import HealthTable, Mode, RobotState
+from swarmhold.hardware.messages import HealthTable, RobotState
 from swarmhold.hardware.runtime import OnnxPolicy
-from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.supervisor_controller import SupervisorController
 from swarmhold.hardware.types import Float
+from swarmhold.sim.lockstep import Lockstep
 from swarmhold.sim.world import World
 
 BEGIN = 1000.0  # s, of the monotonic clock
@@ -93,18 +92,13 @@ class Flight:
         self._n, self._drill, self._seed = n, drill, seed
         self._healthy = healthy_of(n)
         self._world = World(manifest.scenario, manifest.robot, n, seed)
-        self._spec, task = bundle.spec, self._world.task
-        self._dt, self._owed = 1.0 / bundle.spec.loop_hz, 0.0
-        limits = safety_config(bundle.spec, self._world.half_width)
-        self._watchdogs = [Watchdog(limits) for _ in range(n)]
-        config = [ControllerConfig(i, n, bundle.spec.loop_hz, i + 1) for i in range(n)]
-        self._robots = [RobotController(policy, task, own) for own in config]
+        self._team = Lockstep(bundle, policy, self._world)
+        self._dt = self._team.period
         half = self._world.half_width
         self._injectors = [Injector(bundle.spec, i, n, half) for i in range(n)]
         self._at = BEGIN + strike_at(seed)
         self._posts = posts(drill, policy, n, self._at)
         self._rogue = Rogue(drill, n, seed) if drill in ROGUE else None
-        self._goal = np.zeros((n, bundle.spec.action_size))
         self._dead: dict[int, float] = {}
         for fault in faults(n, seed):
             if fault.kind == "crash":
@@ -113,7 +107,6 @@ class Flight:
                 self._injectors[fault.robot].add(fault, BEGIN)
         self._sent: list[RobotState] = []
         self._tables: list[HealthTable] = []
-        self._task = task
         self.log = Log()
 
     def run(self, seconds: float) -> Drilled:
@@ -127,20 +120,14 @@ class Flight:
         self._deliver(now)
         ticks = self._act(now)
         self._tables = self._supervise(now)
-        idle = np.array([dog.stage(now) is not Mode.ACTIVE for dog in self._watchdogs])
-        self._owed += self._dt
-        whole = int(self._owed / self._world.tick + 1e-6) * self._world.tick
-        self._owed -= whole
-        self._world.advance(whole, self._goal, idle)
-        if self._world.task != self._task:
-            self._task = self._world.task
-            for hearer in (*self._robots, *(post.controller for post in self._posts)):
-                hearer.on_task(self._task)
+        if self._team.advance(now):
+            for post in self._posts:
+                post.controller.on_task(self._world.task)
         self._note(ticks, now)
 
     def _deliver(self, now: float) -> None:
         """What was sent in the tick before."""
-        for robot, controller in enumerate(self._robots):
+        for robot, controller in enumerate(self._team.robots):
             for state in self._sent:
                 if self._injectors[robot].hears(state.robot, now):
                     controller.on_state(state, now)
@@ -160,11 +147,10 @@ class Flight:
         for robot, frame in enumerate(self._world.frames(WALL + now)):
             if now >= self._dead.get(robot, np.inf):
                 continue
-            injector, controller = self._injectors[robot], self._robots[robot]
+            injector, controller = self._injectors[robot], self._team.robots[robot]
             tick = controller.tick(injector.sense(frame, now), now)
             tick, states = injector.apply(tick, frame, now)
-            self._goal[robot] = tick.command.action
-            self._watchdogs[robot].hear(tick.command.mode, now)
+            self._team.command(robot, tick.command, now)
             self._sent += states
             ticks[robot] = tick
         return ticks

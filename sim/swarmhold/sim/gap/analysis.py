@@ -23,10 +23,7 @@ LONGEST_S = 60.0  # of the closed loop
 END_S = 2.0  # over whose mean a flight's last error counts
 REACHED = 0.9  # of the way from the first error to the recorded last one
 AT = HORIZONS_S.index(0.5)  # horizon at which robots are held against their set-points
-
-
-_UNKNOWN = np.full(len(HORIZONS_S), np.nan)
-_NOBODY = Fit(0, {}, _UNKNOWN, _UNKNOWN, {}, "it never moved on its own, as it was told")
+NEVER = "it never moved on its own, as it was told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def analyse(
     for i, motion in enumerate(recorded.robots):
         say(f"robot {i}: {len(windows[i])} windows")
         twin = OpenLoop(robot, motion, windows[i]) if len(windows[i]) else None
-        fits.append(_NOBODY if twin is None else fit(twin))
+        fits.append(Fit.none(0, NEVER) if twin is None else fit(twin))
         tracking.append(None if twin is None else _tracking(twin))
     if not any(one.found for one in fits):
         raise ConfigError(_too_short(recorded, windows))
@@ -253,7 +250,7 @@ def as_json(gap: Gap) -> dict[str, Any]:
         "robot": gap.recorded.info["robot"],
         "seconds": gap.recorded.seconds,
         "horizons_s": list(HORIZONS_S),
-        "robots": [_robot(gap, i) for i in range(len(gap.fits))],
+        "robots": [robot_of(gap, i) for i in range(len(gap.fits))],
         "team": {name.value: _found(found) for name, found in gap.team.items()},
         "closed_loop": loops_of(gap),
         "no_closed_loop": gap.no_loop,
@@ -261,7 +258,8 @@ def as_json(gap: Gap) -> dict[str, Any]:
     }
 
 
-def _robot(gap: Gap, i: int) -> dict[str, Any]:
+def robot_of(gap: Gap, i: int) -> dict[str, Any]:
+    """Figures of robot i."""
     motion, one, held = gap.recorded.robots[i], gap.fits[i], gap.tracking[i]
     heard, missed = motion.hears
     return {

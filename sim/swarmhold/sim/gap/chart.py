@@ -144,7 +144,7 @@ def spans(
     rows: Sequence[tuple[str, float, float, float] | tuple[str, str]],
     across: str,
     plain: float,
-    suggested: tuple[float, float] | None,
+    suggested: Sequence[float] | None,
 ) -> str:
     """Intervals below each other: a line with a dot for each row.
 

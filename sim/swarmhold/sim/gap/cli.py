@@ -53,18 +53,13 @@ def main(argv: list[str]) -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(render(found), encoding="utf-8")
     if args.ranges is not None:
-        told = yaml.safe_dump({"disturbances": plain_of(found)}, sort_keys=False)
+        told = yaml.safe_dump({"disturbances": found.ranges}, sort_keys=False)
         args.ranges.write_text(told, encoding="utf-8")
     if args.json:
         print_json({**as_json(found), "page": str(args.out)})
     else:
         _show(found, args)
     return 0
-
-
-def plain_of(found: Gap) -> dict[str, object]:
-    """Suggested ranges as YAML has them: lists instead of tuples."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in found.ranges.items()}
 
 
 def _told(value: Found) -> str:
@@ -83,5 +78,5 @@ def _show(found: Gap, args: GapArgs) -> None:
         say(f"robot {robot}: {told}")
     team = [f"{k.value} {v.estimate:.3f}" for k, v in found.team.items() if v.known]
     say(f"team: {', '.join(team) or 'nothing is known'}")
-    say(f"ranges to train with: {plain_of(found) or 'none'}")
+    say(f"ranges to train with: {found.ranges or 'none'}")
     say(f"page: {args.out}")

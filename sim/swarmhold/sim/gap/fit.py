@@ -102,13 +102,19 @@ class Fit:
     curves: dict[Parameter, Curve]
     why: str = ""
 
+    @classmethod
+    def none(cls, windows: int, why: str) -> Fit:
+        """Nothing was fitted."""
+        unknown = np.full(len(HORIZONS_S), np.nan)
+        return cls(windows, {}, unknown, unknown, {}, why)
+
 
 def fit(twin: OpenLoop) -> Fit:
     """Fit one robot by its windows."""
-    width, unknown = len(twin.windows), np.full(len(HORIZONS_S), np.nan)
+    width = len(twin.windows)
     if width < LEAST:
         why = f"only {width} stretches of {HORIZONS_S[-1]:g} s in which it moves on its own"
-        return Fit(width, {}, unknown, unknown, {}, why)
+        return Fit.none(width, why)
     best, weight = _descend(twin, _coarse(twin))
     errors, slopes = _linear(twin, best)
     found = _found(twin, best, errors, slopes, weight)

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from swarmhold.hardware.bundle import Bundle
-from swarmhold.hardware.controller import ControllerConfig, RobotController
-from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.hidden import Hidden
-from swarmhold.hardware.messages import Mode, RobotState
+from swarmhold.hardware.messages import RobotState
 from swarmhold.hardware.report.motion import STAMPS, Motion, Motions
 from swarmhold.hardware.runtime import OnnxPolicy
-from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.types import Float
+from swarmhold.sim.lockstep import Lockstep
 from swarmhold.sim.world import World
 
 BEGIN_S = 1000.0  # of the monotonic clock
@@ -68,51 +66,33 @@ class _Flight:
         hidden: Hidden | None,
         start: tuple[Float, Float] | None,
     ) -> None:
-        manifest, spec = bundle.manifest, bundle.spec
+        manifest = bundle.manifest
         given = (manifest.scenario, manifest.robot, robots, seed)
         self.world, self.log = World(*given, hidden=hidden, start=start), _Log()
-        policy, self._dt, self._owed = OnnxPolicy(bundle), 1.0 / spec.loop_hz, 0.0
-        self._task = self.world.task
-        config = [ControllerConfig(i, robots, spec.loop_hz, i + 1) for i in range(robots)]
-        self._team = [RobotController(policy, self._task, own) for own in config]
-        limits = safety_config(spec, self.world.half_width)
-        self._dogs = [Watchdog(limits) for _ in range(robots)]
-        self._goal = np.zeros((robots, spec.action_size))
+        self._team = Lockstep(bundle, OnnxPolicy(bundle), self.world)
         self._sent: list[RobotState] = []
         self._everybody = np.ones(robots, bool)
 
     def tick(self, elapsed: float) -> None:
         """One turn of all loops; before 0 s robots look and talk, and nothing moves."""
         now, acts = BEGIN_S + elapsed, elapsed >= -1e-9
-        if self.world.task != self._task:
-            self._task = self.world.task
-            for controller in self._team:
-                controller.on_task(self._task)
         heard, self._sent = self._sent, []
         for robot, frame in enumerate(self.world.frames(now)):
             for state in heard:
-                self._team[robot].on_state(state, now)
-            tick = self._team[robot].tick(frame, now)
+                self._team.robots[robot].on_state(state, now)
+            tick = self._team.robots[robot].tick(frame, now)
             self._sent.append(tick.state)
-            self._goal[robot] = tick.command.action
-            self._dogs[robot].hear(tick.command.mode, now)
+            self._team.command(robot, tick.command, now)
         if acts:
             self._note(elapsed)
-            self._move(now)
+            self._team.advance(now)
 
     def _note(self, elapsed: float) -> None:
         log = self.log
         log.t.append(elapsed)
-        log.told.append(self._goal.copy())
+        log.told.append(self._team.goal.copy())
         log.pose.append(_poses(self.world))
         log.error.append(self.world.task_error(self._everybody))
-
-    def _move(self, now: float) -> None:
-        idle = np.array([dog.stage(now) is not Mode.ACTIVE for dog in self._dogs])
-        self._owed += self._dt
-        whole = int(self._owed / self.world.tick + 1e-6) * self.world.tick
-        self._owed -= whole
-        self.world.advance(whole, self._goal, idle)
 
 
 def _poses(world: World) -> Float:

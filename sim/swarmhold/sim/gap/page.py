@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from swarmhold.hardware.report.motion import RECEIPT
-from swarmhold.sim.gap.analysis import Gap, as_json
+from swarmhold.sim.gap.analysis import Gap, loops_of, robot_of
 from swarmhold.sim.gap.chart import LEFT, Line, Mark, plot, spans
 from swarmhold.sim.gap.ranges import MEANS
 from swarmhold.sim.gap.twin import PLAIN, Parameter
@@ -110,7 +110,7 @@ def _estimates(gap: Gap) -> str:
     )
 
 
-def _suggested(gap: Gap, name: Parameter) -> tuple[float, float] | None:
+def _suggested(gap: Gap, name: Parameter) -> list[float] | None:
     field = next(field for field, parts in MEANS.items() if name in parts)
     return gap.ranges.get(field)
 
@@ -143,7 +143,7 @@ def _open_loop(gap: Gap) -> str:
 
 
 def _closed_loop(gap: Gap) -> str:
-    told = as_json(gap)["closed_loop"]
+    told = loops_of(gap)
     if told is None or gap.plain is None or gap.fitted is None:
         why = f"<p class='quiet'>None: {escape(gap.no_loop)}.</p>"
         return f"<section><h3>Closed loop</h3>{why}</section>"
@@ -185,7 +185,8 @@ def _map(gap: Gap) -> str:
 
 def _links(gap: Gap) -> str:
     rows, lanes = [], []
-    for robot, one in enumerate(as_json(gap)["robots"]):
+    for robot in range(len(gap.fits)):
+        one = robot_of(gap, robot)
         heard, missed = one["hears"]["heard"], one["hears"]["missed"]
         states = one["states"]
         late = "" if states["late_s"] is None else f"{1e3 * states['late_s']:.1f} ms"
@@ -230,8 +231,8 @@ def _lane(gap: Gap, robot: int) -> str:
 
 
 def _ranges(gap: Gap) -> str:
-    told = {k: list(v) if isinstance(v, tuple) else v for k, v in gap.ranges.items()}
-    text = yaml.safe_dump({"disturbances": told}, sort_keys=False) if told else "# nothing is known"
+    told = yaml.safe_dump({"disturbances": gap.ranges}, sort_keys=False)
+    text = told if gap.ranges else "# nothing is known"
     return (
         "<section><h3>To train with</h3><p class='quiet'>Into the file that <code>swarmhold train "
         "--config</code> reads. Intervals of all robots, a quarter wider on either side.</p>"

@@ -36,7 +36,7 @@ def team_of(fits: Sequence[Fit]) -> dict[Parameter, Found]:
 
 
 def suggested(fits: Sequence[Fit], motions: Sequence[Motion], decision_s: float) -> dict[str, Any]:
-    """Values for fields of `Disturbances`, each of which training accepts.
+    """Values for fields of `Disturbances`, each of which training accepts, as YAML has them.
 
     Args:
         fits: of all robots.
@@ -46,7 +46,7 @@ def suggested(fits: Sequence[Fit], motions: Sequence[Motion], decision_s: float)
     ranges = {name: _range(name, parts, fits) for name, parts in MEANS.items()}
     told = {name: found for name, found in ranges.items() if found is not None}
     told |= _links(motions, decision_s)
-    return Disturbances.model_validate(told).model_dump(include=set(told))
+    return Disturbances.model_validate(told).model_dump(mode="json", include=set(told))
 
 
 def _range(name: str, parts: tuple[Parameter, ...], fits: Sequence[Fit]) -> list[float] | None:

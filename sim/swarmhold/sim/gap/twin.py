@@ -16,7 +16,7 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Float
 from swarmhold.sim.blocks import STATE, Blocks, Row
 from swarmhold.sim.dynamics import upright, wheel_commands
-from swarmhold.sim.gap.windows import HORIZONS_S, STEP_S, Windows
+from swarmhold.sim.gap.windows import HORIZONS_S, STEP_S, Windows, seen_from_the_first
 from swarmhold.sim.robots import GRAVITY, GRITSBOT, PHYSICS_HZ, DriveModel, QuadModel, model_of
 
 LONGEST = 1 << 18  # bodies side by side, so that memory stays small
@@ -67,9 +67,9 @@ class OpenLoop:
         """(W, H, 3) where set-points would lead a robot that does at once what it is told."""
         told = self._told(np.zeros(1))
         if isinstance(self.model, DriveModel):
-            return _seen_from_the_first(self._roll(told))
+            return seen_from_the_first(self._roll(told))
         sums = STEP_S * np.pad(np.cumsum(told, axis=1), [(0, 0), (1, 0), (0, 1)])
-        return _seen_from_the_first(sums[:, self._marks])
+        return seen_from_the_first(sums[:, self._marks])
 
     def ways(self, candidates: Float) -> Float:
         """(K, W, H, 3) where the twin gets from each start, as `Windows.way`.
@@ -94,7 +94,7 @@ class OpenLoop:
             told *= more[:, None]
             poses = self._roll(told) if self.model is GRITSBOT else self._drive(told, begins)
         poses = poses.reshape(count, width, -1, 3)
-        return _seen_from_the_first(poses)
+        return seen_from_the_first(poses)
 
     def _told(self, latency: Float) -> Float:
         """(K W, steps, 2) means of the set-points within each step."""
@@ -160,15 +160,6 @@ def _poses(blocks: Blocks) -> Float:
     state = blocks.get(0, Row.VELOCITY)[:, 0]
     yaw = 2.0 * np.arctan2(state[:, Row.ATTITUDE + 2], state[:, Row.ATTITUDE + 3])
     return np.column_stack([state[:, :2], yaw])
-
-
-def _seen_from_the_first(poses: Float) -> Float:
-    """(..., H, 3) ways from the first of (..., 1 + H, 3) to the others, in its yaw frame."""
-    first, others = poses[..., :1, :], poses[..., 1:, :]
-    x, y, turn = np.moveaxis(others - first, -1, 0)
-    cos, sin = np.cos(first[..., 2]), np.sin(first[..., 2])
-    turn = np.remainder(turn + np.pi, 2.0 * np.pi) - np.pi
-    return np.stack([cos * x + sin * y, cos * y - sin * x, turn], axis=-1)
 
 
 def _within_wheels(model: DriveModel, told: Float) -> Float:

@@ -69,7 +69,7 @@ def windows_of(flown: Motions, robot: int) -> Windows:
         left &= ~hit
     start = start[left]
     at = start[:, None] + np.array((0.0, *HORIZONS_S))
-    way = _turned(_poses(motion, at), _along(motion, start, motion.yaw))
+    way = seen_from_the_first(_poses(motion, at))
     begin = start - warm
     moves = np.stack(
         [*(_along(motion, begin, motion.velocity[:, k]) for k in (0, 1)),
@@ -92,9 +92,13 @@ def _along(motion: Motion, at: Float, values: Float) -> Float:
     return np.asarray(np.interp(at, motion.t[known], values[known]))
 
 
-def _turned(poses: Float, heading: Float) -> Float:
-    """(W, H, 3) from the first of (W, 1 + H, 3) to the others, as the robot sees it there."""
-    return _rotated(poses[:, 1:] - poses[:, :1], -heading[:, None])
+def seen_from_the_first(poses: Float) -> Float:
+    """(..., H, 3) ways from the first of (..., 1 + H, 3) to the others, in its yaw frame."""
+    first, others = poses[..., :1, :], poses[..., 1:, :]
+    x, y, turn = np.moveaxis(others - first, -1, 0)
+    cos, sin = np.cos(first[..., 2]), np.sin(first[..., 2])
+    turn = np.remainder(turn + np.pi, 2.0 * np.pi) - np.pi
+    return np.stack([cos * x + sin * y, cos * y - sin * x, turn], axis=-1)
 
 
 def _rotated(planar: Float, angle: Float) -> Float:
