@@ -239,6 +239,30 @@ def test_fifty_robots(browser, tmp_path):
         assert not page.problems()
 
 
+def test_in_space_the_view_turns_by_hand_and_by_keys(shown):
+    def drawn():
+        """Places of the robots on the map, as seen from that of robot 0, in whole pixels."""
+        places = {robot: (x, y) for x, y, robot in shown.js("consoleState.drawn")}
+        return tuple(round(places[k][i] - places[0][i]) for k in (1, 2, 3) for i in (0, 1))
+
+    above = drawn()
+    shown.js("document.querySelector('#show-space').click()")
+    seen = [above, drawn()]
+    shown.js("document.querySelector('#map').focus()")
+    for key in ("ArrowLeft", "ArrowUp", "+"):
+        shown.key(key)
+        seen.append(drawn())
+    for kind, x, y in (("Pressed", 500, 400), ("Moved", 600, 430), ("Released", 600, 430)):
+        shown.call(
+            "Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, button="left", clickCount=1
+        )
+    seen.append(drawn())
+    assert len(set(seen)) == len(seen)
+    assert shown.js("consoleState.selected") is None, "turning is not choosing"
+    shown.js("document.querySelector('#show-space').click()")
+    assert drawn() == above
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (820, 1180)])
 def test_nothing_runs_out_of_the_window(shown, size):
     shown.size(*size)

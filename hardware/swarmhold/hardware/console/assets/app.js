@@ -117,7 +117,7 @@ $("speed").onchange = () => { S.speed = +$("speed").value; if (S.following) { co
 addEventListener("keydown", event => {
   const field = event.target.closest && event.target.closest("input:not([type=range]):not([type=checkbox]), textarea");
   if (event.ctrlKey || event.metaKey || event.altKey || field || document.querySelector("dialog[open]")) return;
-  const inPlace = event.target.closest && event.target.closest("select, input[type=range], #matrix");
+  const inPlace = event.target.closest && event.target.closest("select, input[type=range], #matrix, #map.space");
   if (event.key === " ") { event.preventDefault(); pressStop(); return; }
   if (event.key === "Escape") { armedAt = -Infinity; dirty = true; return; }
   if (inPlace && event.key.startsWith("Arrow")) return;

@@ -3,6 +3,7 @@
 export const S = {
   about: null, picture: null, cameAt: 0, latest: null, happenings: [], stop: null,
   selected: null, following: true, paused: false, at: null, speed: 1, track: [], loops: [],
+  drawn: [], /* places of robots on the map: pixels, and whose */
   heardAt: performance.now(), silent: null, ended: false, connected: false, token: null, frames: [],
 };
 const TRACK_S = 8, LOOPS_S = 60;
