@@ -23,7 +23,7 @@ from team import Puppet
 PATHS = {
     *("/metrics", "/runs/{name}/report", "/api/about", "/api/picture", "/api/recent"),
     *("/api/happenings", "/api/stream", "/api/stop", "/api/faults", "/api/runs", "/api/bundles"),
-    *("/api/faults/abort", "/api/bundles/promote", "/api/bundles/back"),
+    *("/api/faults/abort", "/api/faults/read", "/api/bundles/promote", "/api/bundles/back"),
 }
 STREAM = "/api/stream"  # never ends; tried below
 

@@ -1,5 +1,6 @@
 """The page in a real browser: what it shows, its keys, its stop; and that it asks nobody else."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -182,6 +183,27 @@ def test_a_plan_is_tried_dry_and_then_injected(shown):
             break
         time.sleep(0.05)
     assert [fault.robot for fault in shown.puppet.injected] == [0]
+
+
+def test_a_plan_file_is_opened_and_tried_dry(shown):
+    plan = (
+        "name: two\nrobots: 4\nfaults:\n"
+        "  - {unit: agent, type: off, target: 2, at_s: 3, duration_s: 4}\n"
+        "  - {unit: link, type: wrong, target: 1, at_s: 9, duration_s: 4}\n"
+    )
+    shown.key("a")
+    shown.until("document.querySelector('#plan tbody tr')")
+    opened = (
+        "(files => { files.items.add(new File([%s], 'two.yaml')); const box ="
+        " document.querySelector('#plan-file'); box.files = files.files;"
+        " box.dispatchEvent(new Event('change')); })(new DataTransfer())"
+    )
+    shown.js(opened % json.dumps(plan))
+    shown.until("document.querySelectorAll('#plan tbody tr').length === 2")
+    assert "2 faults of 4 robots" in text(shown, "#plan-said")
+    shown.js("document.querySelector('#plan-dry').click()")
+    shown.until("document.querySelectorAll('#plan .yes').length === 2")
+    assert not shown.puppet.injected
 
 
 def test_without_the_token_it_says_so_and_cannot_act(browser, tmp_path):

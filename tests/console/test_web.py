@@ -13,18 +13,28 @@ import pytest
 
 from swarmhold.hardware.console.guard import Answer, Conflict, Once
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.faults import KINDS
+from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.operator_token import read_token
+from swarmhold.hardware.plan import parse_plan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from desk import TOKEN, serving
 from team import Puppet
 
 ASSETS = Path(__file__).parents[2] / "hardware/swarmhold/hardware/console/assets"
+PLAN = """
+name: two
+robots: 4
+seed: 3
+faults:
+  - {unit: link, type: wrong, at_s: 2, duration_s: 5}
+  - {unit: agent, type: off, target: 1, at_s: [9, 12], duration_s: 5}
+"""
 COMMANDS = {
     "/api/stop": {"confirm": "STOP"},
     "/api/faults": {"faults": [{"kind": "spoof", "robot": 1}], "dry_run": True},
     "/api/faults/abort": {},
+    "/api/faults/read": {"text": PLAN},
     "/api/bundles/promote": {"bundle": "coverage-epuck"},
     "/api/bundles/back": {},
 }
@@ -150,7 +160,7 @@ def test_every_command_is_in_the_audit_log(console):
         act(console, path, order, key=f"k{index}")
     lines = audit(console)
     assert [line["command"] for line in lines] == list(COMMANDS)
-    assert [line["status"] for line in lines] == [202, 200, 200, 409, 409]
+    assert [line["status"] for line in lines] == [202, 200, 200, 200, 409, 409]
     assert all(line["peer"] == "127.0.0.1" and line["t"] > 1e9 for line in lines)
     assert (console.folder / "audit.jsonl").stat().st_mode & 0o077 == 0
 
@@ -190,6 +200,21 @@ def test_a_plan_is_looked_at_before_anything_is_broken(console):
     assert [(f.kind, f.robot) for f in console.puppet.injected] == [("spoof", 1)]
     assert console.get("/api/faults").json()["plan"][0]["status"] == "sent"
     assert [k["kind"] for k in console.get("/api/faults").json()["kinds"]] == list(KINDS)
+
+
+def test_a_plan_file_is_read_as_every_world_reads_it(console):
+    read = act(console, "/api/faults/read", {"text": PLAN})
+    assert read.status_code == 200, read.text
+    drawn = [FaultSpec(**fault) for fault in read.json()["faults"]]
+    assert tuple(drawn) == parse_plan(PLAN).faults_drawn() and read.json()["robots"] == 4
+    order = {"faults": read.json()["faults"], "dry_run": True}
+    looked = act(console, "/api/faults", order, key="k2")
+    assert looked.json()["accepted"] == 2 and console.puppet.injected == []
+    for key, wrong in enumerate(("name: two", PLAN + "speed: 3", "[" * 50_000, "a: [", "x", "\0")):
+        answer = act(console, "/api/faults/read", {"text": wrong}, key=f"w{key}")
+        assert answer.status_code == 409 and len(answer.json()["detail"].splitlines()) == 1
+    assert "unknown key 'speed'" in act(console, "/api/faults/read", {"text": PLAN + "speed: 3"},
+                                        key="w1").json()["detail"]  # fmt: skip
 
 
 def test_a_plan_can_be_aborted_and_a_stop_aborts_it(console):

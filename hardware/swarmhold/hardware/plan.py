@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from swarmhold.hardware.cli.config import read_mapping
+from swarmhold.hardware.cli.config import mapping_of, read_mapping
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.faults import FIELD_S, KINDS, FaultSpec, FaultType, FaultUnit
 from swarmhold.hardware.messages import MOST_ROBOTS
@@ -42,6 +42,12 @@ class Event(BaseModel):
     """S until it is over."""
     severity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the largest effect."""
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _unquoted(cls, value: Any) -> Any:
+        """YAML takes a bare off for false."""
+        return FaultType.OFF if value is False else value
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Event:
@@ -172,15 +178,23 @@ def load_plan(path: Path) -> FaultPlan:
     Raises:
         ConfigError: something in it is wrong; the message names the key.
     """
-    values = read_mapping(path)
+    return _checked(read_mapping(path), str(path))
+
+
+def parse_plan(text: str, where: str = "plan") -> FaultPlan:
+    """The same of a text that stood somewhere."""
+    return _checked(mapping_of(text, where), where)
+
+
+def _checked(values: dict[Any, Any], where: str) -> FaultPlan:
     try:
         plan = FaultPlan.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first(error)}") from error
+        raise ConfigError(f"{where}: {_first(error)}") from error
     try:
         plan.faults_drawn()
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{where}: {error}") from error
     return plan
 
 

@@ -92,15 +92,32 @@ def read_mapping(path: Path) -> dict[Any, Any]:
         ConfigError: there is none.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return mapping_of(text, str(path))
+
+
+def mapping_of(text: str, where: str) -> dict[Any, Any]:
+    """The mapping in a YAML text.
+
+    Args:
+        text: to parse.
+        where: it stood, for messages.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except RecursionError as error:
+        raise ConfigError(f"{where} is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a mapping of option names to values")
+        raise ConfigError(f"{where} must hold a mapping of option names to values")
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from swarmhold.hardware.console.breaking import Breaking, Checked
@@ -15,6 +15,7 @@ from swarmhold.hardware.console.runs import Runs
 from swarmhold.hardware.console.source import Source
 from swarmhold.hardware.errors import BundleError, ConfigError, NotReadyError, SwarmholdError
 from swarmhold.hardware.faults import KINDS
+from swarmhold.hardware.plan import parse_plan
 
 
 @dataclass(slots=True)
@@ -118,6 +119,12 @@ class Desk:
         if not self._breaking.start(checked):
             return Answer(409, {"detail": "another plan is under way; abort it first"})
         return Answer(202, {"plan": self._breaking.rows()})
+
+    def read_plan(self, text: str) -> Answer:
+        """What a plan file (YAML) would break when; the seed of each fault is the plan's."""
+        plan = parse_plan(text)
+        faults = [asdict(fault) for fault in plan.faults_drawn()]
+        return Answer(200, {"name": plan.name, "robots": plan.robots, "faults": faults})
 
     def abort(self) -> Answer:
         """Inject no more."""

@@ -63,6 +63,14 @@ class PlanOrder(BaseModel):
     dry_run: bool = True
 
 
+class PlanFile(BaseModel):
+    """A fault plan as it stands in its file."""
+
+    model_config = _STRICT
+
+    text: str = Field(min_length=1, max_length=60_000)
+
+
 class PromoteOrder(BaseModel):
     """A bundle that robots are to fly when they start next."""
 
@@ -245,6 +253,11 @@ def _commands(app: FastAPI, desk: Desk) -> None:
         robots = desk.robots()
         checked = dry_run(specs, robots, desk.source.kinds)
         return done(request, key, order, lambda: desk.plan(checked, order.dry_run))
+
+    @door.post("/api/faults/read")
+    def read(request: Request, key: Key, order: PlanFile) -> Response:
+        """Faults of a plan file, with all that it leaves open drawn; nothing is done."""
+        return done(request, key, order, lambda: desk.read_plan(order.text))
 
     @door.post("/api/faults/abort")
     def abort(request: Request, key: Key, order: Annotated[Nothing, Body()]) -> Response:

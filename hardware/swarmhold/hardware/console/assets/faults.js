@@ -14,6 +14,8 @@ export function start() {
   const left = el("span"); left.append("▾ left out  ▴ back in"); legend.append(left);
   $("lanes").addEventListener("click", e => { const box = $("lanes").getBoundingClientRect(), [a, b] = range(); const t = a + (e.clientX - box.left - LEFT) / (box.width - LEFT - 10) * (b - a); if (t >= a && t <= b) look(t); });
   $("plan-add").onclick = () => { rows.push({ kind: registry.kinds.find(k => k.able).kind, robot: 0, start_s: 1, duration_s: 5, severity: 1 }); uncheck(); table(); };
+  $("plan-open").onclick = () => $("plan-file").click();
+  $("plan-file").onchange = async () => { const [file] = $("plan-file").files; if (file) read(await file.text()); $("plan-file").value = ""; };
   $("plan-dry").onclick = () => send(true);
   $("plan-go").onclick = () => { if (performance.now() - armedAt > 4000) { armedAt = performance.now(); } else { armedAt = -Infinity; send(false); } };
   $("plan-abort").onclick = async () => { await post("/api/faults/abort", {}); enter(); };
@@ -30,10 +32,10 @@ const uncheck = () => { checked = false; for (const row of rows) row.verdict = "
 function table() {
   const body = $("plan").tBodies[0], able = registry ? registry.kinds.filter(k => k.able) : [], n = S.latest ? S.latest.robots.length : 1;
   body.replaceChildren();
-  $("plan").hidden = !able.length; for (const id of ["plan-add", "plan-dry", "plan-go"]) $(id).hidden = !able.length;
+  $("plan").hidden = !able.length; for (const id of ["plan-add", "plan-open", "plan-dry", "plan-go"]) $(id).hidden = !able.length;
   rows.forEach((row, index) => {
     const line = el("tr"), kind = el("select"); kind.setAttribute("aria-label", "Kind");
-    for (const k of able) { const o = el("option", "", `${k.kind}`); o.value = k.kind; o.title = `${k.unit} ${k.type}`; o.selected = k.kind === row.kind; kind.append(o); }
+    for (const k of registry.kinds.filter(k => k.able || k.kind === row.kind)) { const o = el("option", "", `${k.kind}`); o.value = k.kind; o.title = `${k.unit} ${k.type}`; o.selected = k.kind === row.kind; kind.append(o); }
     kind.onchange = () => { row.kind = kind.value; uncheck(); table(); };
     const cells = [kind];
     for (const [key, label, low, high, step] of [["robot", "Robot", 0, n - 1, 1], ["start_s", "Starts after, s", 0, 600, .5], ["duration_s", "Lasts, s", .5, 30, .5], ["severity", "Severity", 0, 1, .1]]) { const input = el("input"); Object.assign(input, { type: "number", min: low, max: high, step, value: row[key] }); input.setAttribute("aria-label", label); input.onchange = () => { row[key] = +input.value; uncheck(); table(); }; cells.push(input); }
@@ -43,19 +45,27 @@ function table() {
     body.append(line);
   });
 }
+/* A plan file: who is broken when is drawn by the console, as every world draws it. */
+async function read(text) {
+  let answer; try { answer = await post("/api/faults/read", { text }); } catch (error) { put($("plan-said"), error.message); return; }
+  if (!answer.ok) { put($("plan-said"), words(answer)); return; }
+  const { name, robots, faults } = answer.body, n = S.latest ? S.latest.robots.length : 0;
+  rows = faults; uncheck(); table();
+  put($("plan-said"), `${name}: ${faults.length} faults of ${robots} robots` + (n !== robots ? `, and this team has ${n}` : "") + "; when to abort is up to you here");
+}
+const words = answer => Array.isArray(answer.body.detail) ? answer.body.detail.map(d => d.msg).join("; ") : answer.body.detail;
 async function send(dry) {
-  const faults = rows.map(({ kind, robot, start_s, duration_s, severity }) => ({ kind, robot, start_s, duration_s, severity }));
+  const faults = rows.map(({ kind, robot, start_s, duration_s, severity, seed }) => ({ kind, robot, start_s, duration_s, severity, ...(seed === undefined ? {} : { seed }) }));
   let answer; try { answer = await post("/api/faults", { faults, dry_run: dry }); } catch (error) { put($("plan-said"), error.message); return; }
   const plan = answer.body.plan || [];
   for (const row of rows) { const found = plan.find(p => p.kind === row.kind && p.robot === row.robot && p.start_s === row.start_s); row.verdict = found ? found.refused || "ok" : ""; }
   checked = dry && answer.ok && plan.every(p => !p.refused);
-  const detail = Array.isArray(answer.body.detail) ? answer.body.detail.map(d => d.msg).join("; ") : answer.body.detail;
-  put($("plan-said"), detail || (dry ? `${answer.body.accepted} of ${plan.length} would be injected; nothing was done` : "injecting; it shows in the time line"));
+  put($("plan-said"), words(answer) || (dry ? `${answer.body.accepted} of ${plan.length} would be injected; nothing was done` : "injecting; it shows in the time line"));
   table();
 }
 const range = () => { const span = S.about && S.about.span ? S.about.span : [S.at - 60, S.at], end = S.about && S.about.replay ? span[1] : S.latest ? S.latest.t : span[1]; return [Math.max(span[0], S.about && S.about.replay ? span[0] : end - 300), Math.max(end, span[0] + 5)]; };
 
-export function draw() { lanes(); entries(); const armed = performance.now() - armedAt < 4000; $("plan-go").disabled = !checked || !mayAct(); $("plan-dry").disabled = !mayAct(); $("plan-go").classList.toggle("armed", armed); put($("plan-go"), armed ? "Press again to break them" : "Inject"); }
+export function draw() { lanes(); entries(); const armed = performance.now() - armedAt < 4000; $("plan-go").disabled = !checked || !mayAct(); $("plan-dry").disabled = $("plan-open").disabled = !mayAct(); $("plan-go").classList.toggle("armed", armed); put($("plan-go"), armed ? "Press again to break them" : "Inject"); }
 function lanes() {
   /* In a large team only those to whom something happened. */
   const all = S.picture.robots.map(r => r.id), told = new Set(S.happenings.map(e => e.robot)), shown = all.length > 16 ? all.filter(r => told.has(r)) : all;
