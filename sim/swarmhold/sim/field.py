@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.messages import Task
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.places import Places
-from swarmhold.sim.scenarios.base import TeamView
+from swarmhold.sim.scenarios.base import Outcome, TeamView
 from swarmhold.sim.scenarios.registry import scenario_of
 
 
@@ -80,13 +81,28 @@ class Field:
 
     def error(self, position: Float, yaw: Float, touched: Bool, healthy: Bool) -> float:
         """m, what is still missing over the healthy robots (N); arguments as of `advance`."""
-        view = self._view(position, yaw, touched, healthy)
-        return float(self.scenario.outcome(self._robot, view).error[0])
+        return float(self.outcome(position, yaw, touched, healthy).error[0])
 
     def solved(self, position: Float, yaw: Float, touched: Bool, healthy: Bool) -> bool:
         """Whether the task counts as done over the healthy robots (N)."""
+        return bool(self.outcome(position, yaw, touched, healthy).success[0])
+
+    def outcome(
+        self, position: Float, yaw: Float, touched: Bool, healthy: Bool, effort: Float | None = None
+    ) -> Outcome:
+        """All figures of now.
+
+        Args:
+            position: (N, 3) m, world ENU.
+            yaw: (N) rad.
+            touched: (N) in contact since the last time.
+            healthy: (N) robots that count.
+            effort: (N) mean squared actuator command in [0, 1]; None: 0.
+        """
         view = self._view(position, yaw, touched, healthy)
-        return bool(self.scenario.outcome(self._robot, view).success[0])
+        if effort is not None:
+            view = replace(view, effort=effort[None])
+        return self.scenario.outcome(self._robot, view)
 
     def _view(self, position: Float, yaw: Float, touched: Bool, healthy: Bool) -> TeamView:
         marks = self.places.landmarks

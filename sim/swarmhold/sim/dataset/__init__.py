@@ -1,0 +1,1 @@
+"""Recordings of flights as data to learn from: built, checked, read, described."""

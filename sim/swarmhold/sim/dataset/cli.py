@@ -1,0 +1,78 @@
+"""`swarmhold dataset`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from swarmhold.hardware.bundle import Bundle, open_bundle
+from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.signing import load_public
+from swarmhold.sim.dataset.build import Options, build
+from swarmhold.sim.dataset.layout import Behaviour
+
+
+@dataclass(frozen=True)
+class BuildArgs:
+    """Make a dataset to learn from out of recorded flights."""
+
+    flights: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of flights with recordings, all of one scenario, robot class and team size."""
+    out: Path
+    """New folder."""
+    bundle: tuple[Path, ...] = ()
+    """Bundles that flew, for flights whose own is no longer where it was."""
+    key: tuple[Path, ...] = ()
+    """Public keys (PEM files or folders of them), one of which must have signed the bundles."""
+    held_out: float = 0.2
+    """Share of the flights that nobody trains on; of several at least one."""
+    keep: tuple[Literal["teleop", "estop"], ...] = ()
+    """Ticks that are otherwise left out: commanded by somebody else, or after a stop."""
+    json: bool = False
+    """The manifest as one JSON object on standard output."""
+
+
+def main(argv: list[str]) -> int:
+    """`dataset WHAT`."""
+    known = {"build": build_verb}
+    if argv[:1] == ["--help"]:
+        say(f"usage: swarmhold dataset {{{','.join(known)}}} [--help]")
+        return 0
+    if not argv or argv[0] not in known:
+        word = argv[0] if argv else ""
+        raise ConfigError(f"say what to do with a dataset, not {word!r}; {hint(word, known)}")
+    return known[argv[0]](argv[1:])
+
+
+def build_verb(argv: list[str]) -> int:
+    """`dataset build`."""
+    args = parse(BuildArgs, argv, "swarmhold dataset build")
+    keys = load_public(args.key)
+
+    @lru_cache
+    def opened(name: str) -> Bundle:
+        return open_bundle(name, keys)
+
+    also = {Behaviour[word.upper()] for word in args.keep}
+    options = Options(
+        bundles=tuple(open_bundle(path, keys) for path in args.bundle),
+        keep=Options().keep | also,
+        held_out=args.held_out,
+    )
+    with stoppable():
+        manifest = build(args.flights, args.out, opened, options, note)
+    if args.json:
+        print_json(manifest.model_dump())
+        return 0
+    held = sum(flight.split == "held-out" for flight in manifest.flights)
+    say(
+        f"{args.out}: {manifest.ticks} ticks of {manifest.robots} robots, "
+        f"{len(manifest.flights)} flights, {held} of them held out"
+    )
+    return 0

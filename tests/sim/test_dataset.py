@@ -1,0 +1,230 @@
+"""Recordings become datasets that say what was flown, and nothing that was not."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.errors import ConfigError
+from swarmhold.sim.dataset import writer
+from swarmhold.sim.dataset.cli import main
+from swarmhold.sim.dataset.layout import Behaviour, flat, part_of
+from swarmhold.sim.dataset.manifest import FILE
+from swarmhold.sim.dataset.reader import Dataset, open_dataset
+from swarmhold.sim.dynamics import effort
+from swarmhold.sim.field import Field
+from swarmhold.sim.robots import model_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recorded_flights import Bend, Flight, Row
+
+BUNDLES = Path(__file__).resolve().parents[2] / "export/swarmhold/export/bundles"
+
+
+@cache
+def flight(name: str = "coverage-epuck", seed: int = 3, **broken: Any) -> Flight:
+    """Three robots for six seconds; `dead` and `lies` name a robot, from 3 s on."""
+    since = {what: {robot: 3.0} for what, robot in broken.items()}
+    return Flight(open_bundle(BUNDLES / name), 3, 6.0, seed, **since)
+
+
+def built(tmp_path: Path, *folders: Path, more: tuple[str, ...] = ()) -> Dataset:
+    out = tmp_path / "dataset"
+    assert main(["build", *map(str, folders), "--out", str(out), *more]) == 0
+    return open_dataset(out)
+
+
+def recorded(tmp_path: Path, bend: Bend | None = None, **broken: Any) -> Path:
+    one = flight(**broken)
+    return one.record(tmp_path / "flight", BUNDLES / "coverage-epuck", bend)
+
+
+def lost(begin: float, end: float, part: str) -> Bend:
+    """Messages that the recorder did not get: those with `part` in their topic."""
+
+    def bend(row: Row) -> list[Row]:
+        return [] if part in row[0] and begin <= row[1] < end else [row]
+
+    return bend
+
+
+@pytest.mark.parametrize("name", ["coverage-epuck", "pursuit-crazyflie", "discovery-gritsbot"])
+def test_what_is_built_is_what_was_seen_and_decided(tmp_path: Path, name: str) -> None:
+    one = flight(name)
+    data = built(tmp_path, one.record(tmp_path / "flight", BUNDLES / name))
+    arrays, slices = data.arrays(), data.manifest.observation
+    bound = np.asarray(data.manifest.action.bound)
+    assert len(arrays["t_ns"]) == len(one.decided[0])
+    for robot, decided in enumerate(one.decided):
+        for k, (_, seen, action) in enumerate(decided):
+            row = flat(seen, slices["obstacles"].shape[0])
+            assert arrays["obs"][k, robot] == pytest.approx(row, abs=1e-5)
+            assert arrays["act_policy"][k, robot] * bound == pytest.approx(action, abs=1e-4)
+    assert arrays["alive"].all() and not arrays["fault"].any() and not arrays["terminal"].any()
+    assert arrays["truncated"].sum() == 3 and arrays["truncated"][-1].all()
+    assert data.manifest.quality.unlike_task == 0
+    last = part_of(arrays["obs"][1:], slices, "self", "last_action")
+    told = [row[2] for row in one.rows if row[0] == "/robot_1/cmd_vel"]
+    assert last[:, 1] == pytest.approx(np.array(told)[1:-1:2] / bound, abs=1e-5)
+    both = (np.array(told)[0:-1:2] + np.array(told)[1::2]) / 2.0
+    assert arrays["act_applied"][: len(both), 1] == pytest.approx(both / bound, abs=1e-5)
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_rewards_are_those_of_the_scenario(tmp_path: Path, truth: bool) -> None:
+    one = flight()
+    data = built(tmp_path, one.record(tmp_path / "f", BUNDLES / "coverage-epuck", truth=truth))
+    arrays, field = data.arrays(), Field("coverage", "epuck", 3, 3)
+    bound, nobody = np.asarray(data.manifest.action.bound), np.zeros(3, bool)
+    after = part_of(arrays["state"], data.manifest.state, "robots", "position")[1:]
+    heading = part_of(arrays["state"], data.manifest.state, "robots", "heading")[1:]
+    for k, place in enumerate(after):
+        work = effort(model_of("epuck"), arrays["act_applied"][k] * bound, bound)
+        yaw = np.arctan2(heading[k, :, 1], heading[k, :, 0])
+        reward = field.outcome(place, yaw, nobody, ~nobody, work).reward[0]
+        assert arrays["reward"][k] == pytest.approx(reward, abs=1e-4)
+    assert arrays["reward"].std() > 0.0
+    where = {row[1]: row[2][0] for row in one.rows if row[0] == "/swarm/truth"}
+    assert after[9] == pytest.approx(where[1.0], abs=0.002)
+
+
+def test_a_dead_robot_ends_no_episode_and_counts_for_nothing(tmp_path: Path) -> None:
+    data = built(tmp_path, recorded(tmp_path, dead=1))
+    arrays, late = data.arrays(), slice(35, None)
+    assert (data.manifest.quality.ticks, data.manifest.quality.episodes) == (60, 1)
+    assert not arrays["alive"][late, 1].any() and arrays["alive"][:, [0, 2]].all()
+    assert (arrays["fault"][late, 1] == 2).all() and not arrays["obs"][late, 1].any()
+    assert not arrays["attn_mask"][late][:, [0, 2], 1].any()
+    assert arrays["attn_mask"][1:30][:, [0, 2], 1].all()
+    assert (np.diff(arrays["tick_age"][late, 1]) > 0.0).all()
+    assert arrays["tick_age"][:, 0].max() < 0.06
+
+
+def test_episodes_end_where_nobody_knows_what_followed(tmp_path: Path) -> None:
+    data = built(tmp_path, recorded(tmp_path, lost(2.0, 3.0, "")))
+    arrays, quality = data.arrays(), data.manifest.quality
+    assert (quality.gaps, quality.episodes, quality.stale) == (1, 2, 0)
+    step = np.diff(arrays["t_ns"]) * 1e-9
+    same = np.diff(arrays["episode_id"]) == 0
+    assert step[same].max() < 0.25 < step[~same].min()
+    assert arrays["truncated"][:-1][~same].all() and not arrays["truncated"][:-1][same].any()
+
+
+def test_one_missing_decision_is_bridged_and_several_are_left_out(tmp_path: Path) -> None:
+    data = built(tmp_path, recorded(tmp_path, lost(2.0, 2.1, "robot_1/status")))
+    assert (data.manifest.quality.stale, data.manifest.quality.episodes) == (0, 1)
+    age = data.arrays()["tick_age"]
+    assert age[:, 1].max() > 0.09 > age[:, 0].max()
+    data = built(tmp_path / "more", recorded(tmp_path / "more", lost(2.0, 2.35, "robot_1/status")))
+    assert (data.manifest.quality.stale, data.manifest.quality.episodes) == (4, 2)
+
+
+def test_after_a_stop_nothing_is_learned(tmp_path: Path) -> None:
+    def bend(row: Row) -> list[Row]:
+        stop = ("/swarm/estop", row[1], True)
+        return [row, stop] if row[0] == "/swarm/health" and row[1] == 4.0 else [row]
+
+    folder = recorded(tmp_path, bend)
+    data = built(tmp_path, folder)
+    assert data.manifest.quality.estop == 20 and data.manifest.quality.ticks == 40
+    kept = built(tmp_path / "kept", folder, more=("--keep", "estop"))
+    behaviour = kept.arrays()["behaviour"]
+    assert (behaviour[40:] == Behaviour.ESTOP).all() and not behaviour[:40].any()
+
+
+def test_whole_flights_are_held_out_whatever_their_order(tmp_path: Path) -> None:
+    folders = [
+        flight(seed=seed).record(tmp_path / f"f{seed}", BUNDLES / "coverage-epuck")
+        for seed in (3, 4)
+    ]
+    one = built(tmp_path, *folders)
+    other = built(tmp_path / "again", *reversed(folders))
+    assert {f.name: f.split for f in one.manifest.flights} == {
+        f.name: f.split for f in other.manifest.flights
+    }
+    held, rest = (set(one.arrays(split)["episode_id"]) for split in ("held-out", "train"))
+    assert held and rest and not held & rest
+    with pytest.raises(ConfigError, match="same recording"):
+        built(tmp_path / "twice", folders[0], folders[0])
+    alone = built(tmp_path / "alone", folders[0])
+    assert alone.manifest.flights[0].split == "train"
+    with pytest.raises(ConfigError, match="no held-out flights"):
+        alone.arrays("held-out")
+
+
+def test_what_cannot_be_built_is_one_line(tmp_path: Path) -> None:
+    good = recorded(tmp_path)
+    out = ("--out", str(tmp_path / "out"))
+    with pytest.raises(ConfigError, match="no flight folder"):
+        main(["build", str(tmp_path), *out])
+    other = flight("pursuit-crazyflie").record(tmp_path / "o", BUNDLES / "pursuit-crazyflie")
+    with pytest.raises(ConfigError, match="has scenario pursuit"):
+        main(["build", str(good), str(other), *out])
+    alien = flight().record(tmp_path / "alien", BUNDLES / "coverage-epuck", digest="0" * 64)
+    with pytest.raises(ConfigError, match="no longer the bundle"):
+        main(["build", str(alien), *out])
+    silent = recorded(tmp_path / "silent", lost(0.0, 9.0, "status"))
+    with pytest.raises(ConfigError, match="no robot decides anything"):
+        main(["build", str(silent), *out])
+    file = next(good.glob("mcap/*.mcap"))
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(ConfigError, match="damaged or cut off"):
+        main(["build", str(good), *out])
+    with pytest.raises(ConfigError, match="did you mean 'build'"):
+        main(["biuld"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_full_disk_and_ctrl_c_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
+) -> None:
+    def fail(path: Path, **arrays: object) -> None:
+        path.write_bytes(b"half")
+        raise what
+
+    monkeypatch.setattr(writer.np, "savez_compressed", fail)
+    folder = recorded(tmp_path)
+    with pytest.raises((ConfigError, KeyboardInterrupt)) as caught:
+        built(tmp_path, folder)
+    if isinstance(what, OSError):
+        assert "cannot be written (No space left)" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["flight"]
+
+
+def test_a_damaged_dataset_is_one_line(tmp_path: Path) -> None:
+    folder = built(tmp_path, recorded(tmp_path)).folder
+    shard, raw = folder / "shard-0000.npz", (folder / "shard-0000.npz").read_bytes()
+    for bad in (raw[:-100], raw[:500] + bytes([raw[500] ^ 1]) + raw[501:]):
+        shard.write_bytes(bad)
+        with pytest.raises(ConfigError, match="is not the shard that was built"):
+            open_dataset(folder).arrays()
+    shard.write_bytes(raw)
+    with np.load(shard) as file:
+        arrays = dict(file)
+    arrays["reward"][7, 1] = np.nan
+    np.savez(shard, **arrays)
+    manifest = json.loads((folder / FILE).read_text())
+    manifest["shards"][0]["sha256"] = writer.hashlib.sha256(shard.read_bytes()).hexdigest()
+    (folder / FILE).write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="reward is not finite at tick 7"):
+        open_dataset(folder).arrays()
+    shard.unlink()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        open_dataset(folder).arrays()
+    (folder / FILE).write_text(json.dumps({**manifest, "schema_version": 99}))
+    with pytest.raises(ConfigError, match="schema 99"):
+        open_dataset(folder)
+    (folder / FILE).write_text("{")
+    with pytest.raises(ConfigError, match="no manifest of a dataset"):
+        open_dataset(folder)
+    with pytest.raises(ConfigError, match="is no dataset"):
+        open_dataset(tmp_path)
