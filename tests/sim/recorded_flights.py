@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Flight:
     def __init__(
         self, bundle: Bundle, robots: int, seconds: float, seed: int = 0,
         dead: dict[int, float] | None = None, lies: dict[int, float] | None = None,
+        teleop: dict[int, float] | None = None, stuck: dict[int, float] | None = None,
     ) -> None:  # fmt: skip
         """Fly.
 
@@ -49,6 +51,8 @@ class Flight:
             seed: of the world.
             dead: s from which a robot is dead.
             lies: s from which a robot says that it is a metre further.
+            teleop: s from which somebody else drives a robot, past its policy.
+            stuck: s from which a robot no longer moves, whatever it is told.
         """
         self.bundle, self.n, self.seconds, self.seed = bundle, robots, seconds, seed
         self.rows: list[Row] = []
@@ -85,11 +89,13 @@ class Flight:
                     said = replace(said, position=(x + 1.0, y, z))
                 sent.append(said)
                 goal[i] = tick.command.action
+                if t >= (teleop or {}).get(i, np.inf):
+                    goal[i] = np.asarray(spec.action_bound) * (0.5, 0.3 * np.sin(3.0 * t))
                 decision = team[i].decision
                 if decision is not None and decision.at == t:
                     self.decided[i].append((t, decision.seen, decision.action.copy()))
                 self.rows += [
-                    (f"/robot_{i}/cmd_vel", t + SAID_S, tick.command.action),
+                    (f"/robot_{i}/cmd_vel", t + SAID_S, goal[i].copy()),
                     (f"/robot_{i}/state", t + SAID_S, said),
                     (f"/robot_{i}/status", t + DECIDED_S, tick.status),
                 ]
@@ -97,7 +103,8 @@ class Flight:
             owed += 1.0 / spec.loop_hz
             whole = int(owed / world.tick + 1e-6) * world.tick
             owed -= whole
-            world.advance(whole, goal, ~np.array(alive))
+            still = [t >= (stuck or {}).get(i, np.inf) for i in range(robots)]
+            world.advance(whole, goal, ~np.array(alive) | still)
         world.close()
 
     def _truth(self, world: World, t: float) -> None:
@@ -121,7 +128,7 @@ class Flight:
         folder.mkdir(parents=True)
         rows = [row for row in self.rows if truth or row[0] != "/swarm/truth"]
         rows = rows if bend is None else [out for row in rows for out in bend(row)]
-        store, drives = typestore(), self.bundle.spec.drives
+        store, drives = _store(), self.bundle.spec.drives
         with Writer(folder / "mcap", version=9, storage_plugin=StoragePlugin.MCAP) as out:
             links: dict[str, Any] = {}
             for topic, t, said in sorted(rows, key=lambda row: row[1]):
@@ -146,6 +153,11 @@ class Flight:
         ]
         (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in events))
         return folder
+
+
+@cache
+def _store() -> Any:
+    return typestore()
 
 
 def _message(kind: Any, name: str, t: float, said: Any, drives: bool) -> Any:

@@ -33,6 +33,7 @@ SUMMARY = {
     "emulate": "N simulated robots that answer as Crazyflies or MAVLink vehicles",
     "robotarium": "a bundle as a folder that the Robotarium's server can run",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
+    "dataset": "make data to learn from out of recorded flights, and describe it",
     "gap": "how far robots are from their simulation, and what to train with",
     "report": "flight recordings to one HTML page",
 }

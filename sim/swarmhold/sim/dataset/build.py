@@ -17,6 +17,7 @@ from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.surroundings import BODY_SLOTS
 from swarmhold.sim.dataset.flight import flown, rewarded
+from swarmhold.sim.dataset.judge import judge, left_out
 from swarmhold.sim.dataset.layout import (
     FIELDS,
     Behaviour,
@@ -171,11 +172,12 @@ def _flight(
     """Arrays of a flight with what is left out of it gone."""
     slices = observation_slices(plan.spec, plan.n, plan.obstacles)
     flight = flown(log, policy, slices, plan.obstacles, FAULTS)
+    verdict = judge(flight)
     score = Score(plan.scenario, plan.spec.robot, plan.n, int(log.info["seed"]))
     rewarded(flight, score)
     arrays, behaviour, stale = flight.arrays, flight.arrays["behaviour"], flight.ticks.stale
     out = {
-        kind: np.zeros(len(stale), bool) if kind in keep else (behaviour == kind).any(axis=1)
+        kind: np.zeros(len(stale), bool) if kind in keep else left_out(flight, kind)
         for kind in (Behaviour.TELEOP, Behaviour.ESTOP)
     }
     kept = ~stale.any(axis=1) & ~out[Behaviour.TELEOP] & ~out[Behaviour.ESTOP]
@@ -185,8 +187,8 @@ def _flight(
     arrays["episode_id"] = episode.astype(np.int32)
     last = np.append(episode[1:] != episode[:-1], True)
     arrays["truncated"] = np.repeat(last[:, None], plan.n, axis=1)
-    by_policy = arrays["alive"] & (behaviour == Behaviour.POLICY) & kept[:, None]
-    off = np.abs(arrays["act_applied"] - arrays["act_policy"]).mean(axis=-1)[by_policy]
+    free = arrays["alive"] & (behaviour == Behaviour.POLICY) & kept[:, None] & ~flight.limited
+    off = np.abs(arrays["act_applied"] - arrays["act_policy"]).mean(axis=-1)[free]
     quality = Quality(
         ticks=int(kept.sum()),
         seconds=round(float(flight.lasts[kept].sum()), 3),
@@ -195,6 +197,8 @@ def _flight(
         stale=int(stale.any(axis=1).sum()),
         teleop=int(out[Behaviour.TELEOP].sum()),
         estop=int(out[Behaviour.ESTOP].sum()),
+        lying=int(verdict.lying[kept].sum()),
+        disobedient=int(verdict.disobedient[kept].sum()),
         unlike_task=score.unlike,
         off_policy=round(float(np.median(off)), 4) if len(off) else None,
     )
@@ -260,8 +264,9 @@ def _tell(log: Log, quality: Quality, say: Callable[[str], None]) -> None:
         "commanded by somebody else": quality.teleop,
         "after a stop": quality.estop,
     }
-    told = ", ".join(f"{count} {what}" for what, count in left.items() if count)
-    say(
-        f"{log.folder}: {quality.ticks} ticks in {quality.episodes} episodes"
-        + (f"; left out: {told}" if told else "")
-    )
+    marked = {"lying": quality.lying, "that do not obey": quality.disobedient}
+    parts = [f"{log.folder}: {quality.ticks} ticks in {quality.episodes} episodes"]
+    for name, counts in (("left out", left), ("marked as faulty, robot-ticks", marked)):
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        parts += [f"{name}: {told}"] if told else []
+    say("; ".join(parts))

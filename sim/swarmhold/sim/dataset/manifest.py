@@ -60,7 +60,7 @@ class Quality(_Part):
     unlike_task: int = 0
     """Ticks at which the landmarks that were told are not those that the scenario would have."""
     off_policy: float | None = None
-    """Median distance of what was applied to what the policy says, in shares."""
+    """Median distance of what was applied to what the policy says, in shares, unfiltered ticks."""
 
 
 class Source(_Part):
