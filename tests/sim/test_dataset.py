@@ -283,3 +283,27 @@ def test_a_damaged_dataset_is_one_line(tmp_path: Path) -> None:
         open_dataset(folder)
     with pytest.raises(ConfigError, match="is no dataset"):
         open_dataset(tmp_path)
+
+
+def test_the_card_says_what_is_in_a_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = built(tmp_path, recorded(tmp_path, dead=1))
+    arrays = data.arrays()
+    told = ["card", str(data.folder), "--bundle", str(BUNDLES / "coverage-epuck"), "--json"]
+    capsys.readouterr()
+    assert main(told) == 0
+    card = json.loads(capsys.readouterr().out)
+    acts = arrays["alive"] & (arrays["fault"] == 0)
+    off = np.abs(arrays["act_applied"] - arrays["act_policy"]).mean(axis=-1)[acts]
+    assert card["distance"]["median"] == pytest.approx(np.median(off), abs=1e-4), "it is what flew"
+    assert sum(card["distance"]["counts"]) == acts.sum()
+    assert card["returns"]["mean"] == pytest.approx(arrays["reward"][:, 0].sum(), abs=1e-3)
+    assert card["faults"]["lost"] == pytest.approx(1.0 / 6.0, abs=0.01)
+    assert card["behaviour"]["failsafe"] == pytest.approx(1.0 / 6.0, abs=0.01)
+    assert 0.3 < card["coverage"]["joint_pairs_per_tick"] <= 1.0
+    page = Path(card["page"]).read_text()
+    assert page.count("<svg") == 2 and "<script" not in page and "http" not in page
+    other = [*told[:3], str(BUNDLES / "coverage-crazyflie")]
+    with pytest.raises(ConfigError, match="is for crazyflies"):
+        main(other)

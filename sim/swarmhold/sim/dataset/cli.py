@@ -12,10 +12,14 @@ import tyro
 from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.files import replace_file
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.signing import load_public
 from swarmhold.sim.dataset.build import Options, build
+from swarmhold.sim.dataset.card import describe
 from swarmhold.sim.dataset.layout import Behaviour
+from swarmhold.sim.dataset.page import lines, render
+from swarmhold.sim.dataset.reader import open_dataset
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,25 @@ class BuildArgs:
     """The manifest as one JSON object on standard output."""
 
 
+@dataclass(frozen=True)
+class CardArgs:
+    """What is in a dataset; every shard of it is checked."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder of the dataset."""
+    bundle: Path | None = None
+    """Bundle that distances are taken to; default: to what flew."""
+    key: tuple[Path, ...] = ()
+    """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
+    out: Path | None = None
+    """Page to write; default: card.html beside the shards."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+
 def main(argv: list[str]) -> int:
     """`dataset WHAT`."""
-    known = {"build": build_verb}
+    known = {"build": build_verb, "card": card_verb}
     if argv[:1] == ["--help"]:
         say(f"usage: swarmhold dataset {{{','.join(known)}}} [--help]")
         return 0
@@ -75,4 +95,19 @@ def build_verb(argv: list[str]) -> int:
         f"{args.out}: {manifest.ticks} ticks of {manifest.robots} robots, "
         f"{len(manifest.flights)} flights, {held} of them held out"
     )
+    return 0
+
+
+def card_verb(argv: list[str]) -> int:
+    """`dataset card`."""
+    args = parse(CardArgs, argv, "swarmhold dataset card")
+    data = open_dataset(args.dataset)
+    bundle = None if args.bundle is None else open_bundle(args.bundle, load_public(args.key))
+    card, out = describe(data, bundle), args.out or args.dataset / "card.html"
+    page = render(card, args.dataset.resolve().name)
+    replace_file(out, lambda part: part.write_text(page, encoding="utf-8"))
+    if args.json:
+        print_json({**card.as_json(), "page": str(out)})
+    else:
+        say("\n".join([*lines(card), f"page: {out}"]))
     return 0

@@ -46,7 +46,7 @@ def render(gap: Gap) -> str:
         _links(gap),
         _ranges(gap),
     ]
-    title = escape(str(gap.recorded.folder))
+    title = f"{escape(str(gap.recorded.folder))}: sim-to-real gap"
     return text.replace("<!--TITLE-->", title).replace("<!--BODY-->", "\n".join(parts))
 
 
