@@ -47,6 +47,7 @@ EXTRA_OF = {
     "matplotlib": "plot",
     "PIL": "plot",
     "ray": "ray",
+    "flashbax": "vault",
     "safetensors": "train",
     "tensorboard": "train",
     "torch": "train",

@@ -148,7 +148,10 @@ def _coverage(arrays: Arrays, manifest: Manifest) -> dict[str, float]:
     """Of the team as a whole, distinct pairs per tick; of single robots, share of all cells.
 
     Cells are squares of the area that robots were in, times thirds of each action component.
+    Empty where nobody knows what of the state is where robots are.
     """
+    if "robots" not in manifest.state:
+        return {}
     place = part_of(arrays["state"], manifest.state, "robots", "position")[..., :2]
     low, high = place.min(axis=(0, 1)), place.max(axis=(0, 1))
     where = _binned((place - low) / np.maximum(high - low, 1e-9), PLACES)

@@ -20,6 +20,7 @@ from swarmhold.sim.dataset.card import describe
 from swarmhold.sim.dataset.layout import Behaviour
 from swarmhold.sim.dataset.page import lines, render
 from swarmhold.sim.dataset.reader import open_dataset
+from swarmhold.sim.dataset.vault import from_vault, to_vault
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,33 @@ class CardArgs:
     """One JSON object on standard output."""
 
 
+@dataclass(frozen=True)
+class ExportArgs:
+    """Write a dataset as a Vault, as OG-MARL reads it; a part for each split."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder of the dataset."""
+    out: Path
+    """New folder, by custom NAME.vlt."""
+
+
+@dataclass(frozen=True)
+class ImportArgs:
+    """Make a dataset of a part of a Vault, as OG-MARL writes it."""
+
+    vault: Annotated[Path, tyro.conf.Positional]
+    """Part of the vault: NAME.vlt/PART."""
+    out: Path
+    """New folder."""
+    rate_hz: float = 10.0
+    """Ticks per second, where the vault does not say."""
+    held_out: float = 0.2
+    """Share of the episodes that nobody trains on, where the vault does not say."""
+
+
 def main(argv: list[str]) -> int:
     """`dataset WHAT`."""
-    known = {"build": build_verb, "card": card_verb}
+    known = {"build": build_verb, "card": card_verb, "export": export_verb, "import": import_verb}
     if argv[:1] == ["--help"]:
         say(f"usage: swarmhold dataset {{{','.join(known)}}} [--help]")
         return 0
@@ -110,4 +135,22 @@ def card_verb(argv: list[str]) -> int:
         print_json({**card.as_json(), "page": str(out)})
     else:
         say("\n".join([*lines(card), f"page: {out}"]))
+    return 0
+
+
+def export_verb(argv: list[str]) -> int:
+    """`dataset export`."""
+    args = parse(ExportArgs, argv, "swarmhold dataset export")
+    with stoppable():
+        ticks = to_vault(open_dataset(args.dataset), args.out)
+    say(f"{args.out}: " + ", ".join(f"{count} ticks in {part}" for part, count in ticks.items()))
+    return 0
+
+
+def import_verb(argv: list[str]) -> int:
+    """`dataset import`."""
+    args = parse(ImportArgs, argv, "swarmhold dataset import")
+    with stoppable():
+        manifest = from_vault(args.vault, args.out, args.rate_hz, args.held_out)
+    say(f"{args.out}: {manifest.ticks} ticks of {manifest.robots} robots")
     return 0

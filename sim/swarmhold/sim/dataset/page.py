@@ -22,8 +22,7 @@ def lines(card: Card) -> list[str]:
         f"return of an episode: {returns['mean']:.2f} (spread {returns['std']:.2f}, "
         f"{returns['min']:.2f} to {returns['max']:.2f}; {returns['episodes']} episodes of "
         f"{returns['ticks_mean']:.0f} ticks); reward of a tick {returns['reward_of_a_tick']:.4f}",
-        f"coverage: {card.coverage['joint_pairs_per_tick']:.2f} distinct pairs of joint state and "
-        f"action per tick; {100 * card.coverage['cells_of_a_robot']:.1f} % of a robot's cells",
+        f"coverage: {_coverage(card.coverage)}",
         f"health: {_mix(card.faults)}",
         f"broken on purpose: {_mix(card.injected)}",
         f"in command: {_mix(card.behaviour)}",
@@ -31,6 +30,15 @@ def lines(card: Card) -> list[str]:
         f"applied from policy ({about['distance_to'][:16]}), shares: {_spread(card.distance)}",
         *_warnings(card),
     ]
+
+
+def _coverage(found: dict[str, float]) -> str:
+    if not found:
+        return "not known: nobody says where robots are"
+    return (
+        f"{found['joint_pairs_per_tick']:.2f} distinct pairs of joint state and action per tick; "
+        f"{100 * found['cells_of_a_robot']:.1f} % of a robot's cells"
+    )
 
 
 def _mix(shares: dict[str, float]) -> str:
