@@ -15,7 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from swarmhold.hardware.bundle import Bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
-from swarmhold.hardware.messages import HealthTable, RobotState
+from swarmhold.hardware.messages import HealthTable, RobotState, SensorFrame
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.sim.world import World
 
@@ -56,56 +56,70 @@ class Flight:
         """
         self.bundle, self.n, self.seconds, self.seed = bundle, robots, seconds, seed
         self.rows: list[Row] = []
-        self.decided: list[list[tuple[float, np.ndarray, np.ndarray]]] = [[] for _ in range(robots)]
+        self.decided: list[list[tuple[float, Any, np.ndarray]]] = [[] for _ in range(robots)]
+        self._broken = {"dead": dead, "lies": lies, "teleop": teleop, "stuck": stuck}
         spec, policy = bundle.spec, OnnxPolicy(bundle)
-        world = World(bundle.manifest.scenario, bundle.manifest.robot, robots, seed)
+        self._world = World(bundle.manifest.scenario, bundle.manifest.robot, robots, seed)
+        self._task, self._sent = None, list[RobotState]()
         configs = [ControllerConfig(i, robots, spec.loop_hz, i + 1) for i in range(robots)]
-        team = [RobotController(policy, world.task, config) for config in configs]
-        goal, sent, owed, task = np.zeros((robots, spec.action_size)), list[RobotState](), 0.0, None
+        self._team = [RobotController(policy, self._world.task, config) for config in configs]
+        self._goal, owed = np.zeros((robots, spec.action_size)), 0.0
         for step in range(round(seconds * spec.loop_hz)):
-            t = step / spec.loop_hz
-            if world.task != task:
-                task = world.task
-                self.rows.append(("/swarm/task", t, task))
-                for controller in team:
-                    controller.on_task(task)
-            alive = [t < (dead or {}).get(i, np.inf) for i in range(robots)]
-            states = tuple(0 if one else 2 for one in alive)
-            table = HealthTable(BEGAN + t, 1, step + 1, "test", 2.0, tuple(map(float, alive)),
-                                states, (0,) * robots)  # fmt: skip
-            self.rows.append(("/swarm/health", t, table))
-            heard, sent = sent, []
-            for i, frame in enumerate(world.frames(BEGAN + t)):
-                self.rows.append((f"/robot_{i}/sense", t, frame))
-                if not alive[i]:
-                    continue
-                for state in heard:
-                    team[i].on_state(state, t - 1.0 / spec.loop_hz + SAID_S)
-                team[i].on_table(table, t)
-                tick = team[i].tick(frame, t)
-                said = tick.state
-                if t >= (lies or {}).get(i, np.inf):
-                    x, y, z = said.position
-                    said = replace(said, position=(x + 1.0, y, z))
-                sent.append(said)
-                goal[i] = tick.command.action
-                if t >= (teleop or {}).get(i, np.inf):
-                    goal[i] = np.asarray(spec.action_bound) * (0.5, 0.3 * np.sin(3.0 * t))
-                decision = team[i].decision
-                if decision is not None and decision.at == t:
-                    self.decided[i].append((t, decision.seen, decision.action.copy()))
-                self.rows += [
-                    (f"/robot_{i}/cmd_vel", t + SAID_S, goal[i].copy()),
-                    (f"/robot_{i}/state", t + SAID_S, said),
-                    (f"/robot_{i}/status", t + DECIDED_S, tick.status),
-                ]
-            self._truth(world, t)
+            self._tick(step, step / spec.loop_hz)
             owed += 1.0 / spec.loop_hz
-            whole = int(owed / world.tick + 1e-6) * world.tick
+            whole = int(owed / self._world.tick + 1e-6) * self._world.tick
             owed -= whole
-            still = [t >= (stuck or {}).get(i, np.inf) for i in range(robots)]
-            world.advance(whole, goal, ~np.array(alive) | still)
-        world.close()
+            t = step / spec.loop_hz
+            still = [self._is("stuck", i, t) or self._is("dead", i, t) for i in range(robots)]
+            self._world.advance(whole, self._goal, np.array(still))
+        self._world.close()
+
+    def _is(self, what: str, robot: int, t: float) -> bool:
+        return t >= (self._broken[what] or {}).get(robot, np.inf)
+
+    def _tick(self, step: int, t: float) -> None:
+        """Everybody senses, decides and speaks."""
+        if self._world.task != self._task:
+            self._task = self._world.task
+            self.rows.append(("/swarm/task", t, self._task))
+            for controller in self._team:
+                controller.on_task(self._task)
+        alive = [not self._is("dead", i, t) for i in range(self.n)]
+        states = tuple(0 if one else 2 for one in alive)
+        weights = tuple(map(float, alive))
+        table = HealthTable(BEGAN + t, 1, step + 1, "test", 2.0, weights, states, (0,) * self.n)
+        self.rows.append(("/swarm/health", t, table))
+        heard, self._sent = self._sent, []
+        for i, frame in enumerate(self._world.frames(BEGAN + t)):
+            self.rows.append((f"/robot_{i}/sense", t, frame))
+            if alive[i]:
+                self._act(i, t, frame, heard, table)
+        self._truth(self._world, t)
+
+    def _act(
+        self, i: int, t: float, frame: SensorFrame, heard: list[RobotState], table: HealthTable
+    ) -> None:
+        controller, spec = self._team[i], self.bundle.spec
+        for state in heard:
+            controller.on_state(state, t - 1.0 / spec.loop_hz + SAID_S)
+        controller.on_table(table, t)
+        tick = controller.tick(frame, t)
+        said = tick.state
+        if self._is("lies", i, t):
+            x, y, z = said.position
+            said = replace(said, position=(x + 1.0, y, z))
+        self._sent.append(said)
+        self._goal[i] = tick.command.action
+        if self._is("teleop", i, t):
+            self._goal[i] = np.asarray(spec.action_bound) * (0.5, 0.3 * np.sin(3.0 * t))
+        decision = controller.decision
+        if decision is not None and decision.at == t:
+            self.decided[i].append((t, decision.seen, decision.action.copy()))
+        self.rows += [
+            (f"/robot_{i}/cmd_vel", t + SAID_S, self._goal[i].copy()),
+            (f"/robot_{i}/state", t + SAID_S, said),
+            (f"/robot_{i}/status", t + DECIDED_S, tick.status),
+        ]
 
     def _truth(self, world: World, t: float) -> None:
         truth = world.position.copy(), world.yaw.copy(), world.touched.copy()

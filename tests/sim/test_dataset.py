@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,13 @@ def test_what_cannot_be_built_is_one_line(tmp_path: Path) -> None:
     alien = flight().record(tmp_path / "alien", BUNDLES / "coverage-epuck", digest="0" * 64)
     with pytest.raises(ConfigError, match="no longer the bundle"):
         main(["build", str(alien), *out])
+
+    def flies(row: Row) -> list[Row]:
+        other = row[0] == "/robot_2/state"
+        return [(*row[:2], replace(row[2], bundle=7)) if other else row]
+
+    with pytest.raises(ConfigError, match="robot 2 says that it flies another bundle"):
+        main(["build", str(recorded(tmp_path / "mixed", flies)), *out])
     silent = recorded(tmp_path / "silent", lost(0.0, 9.0, "status"))
     with pytest.raises(ConfigError, match="no robot decides anything"):
         main(["build", str(silent), *out])

@@ -83,32 +83,36 @@ def build(
     if not flights:
         raise ConfigError("no recordings; name folders of flights that were recorded")
     logs = [listen(folder) for folder in flights]
-    plan = _Plan.of(logs)
     hashes = [_hashes(folder) for folder in flights]
     _check_once(flights, hashes)
     splits = _splits(hashes, options.held_out)
+    plan = _Plan.of(logs)
     with new_folder(out) as part:
-        sources, shards, episode = list[Source](), list[ShardEntry](), 0
+        sources, shards, episodes = list[Source](), list[ShardEntry](), 0
         for index, log in enumerate(logs):
             bundle = _bundle_of(log, opened, options.bundles)
             arrays, quality = _flight(plan, log, OnnxPolicy(bundle), options.keep)
-            arrays["episode_id"] += episode
-            episode += quality.episodes
-            sources.append(
-                Source(
-                    name=log.folder.name,
-                    files=hashes[index],
-                    bundle=bundle.digest,
-                    split=splits[index],
-                    seed=int(log.info["seed"]),
-                    quality=quality,
-                )
-            )
+            arrays["episode_id"] += episodes
+            episodes += quality.episodes
             shards += write_shards(part, arrays, index, len(shards))
+            sources.append(_source(log, hashes[index], bundle, splits[index], quality))
             _tell(log, quality, say)
         manifest = plan.manifest(sources, shards)
         finish(part, manifest)
     return manifest
+
+
+def _source(
+    log: Log, files: dict[str, str], bundle: Bundle, split: Split, quality: Quality
+) -> Source:
+    return Source(
+        name=log.folder.name,
+        files=files,
+        bundle=bundle.digest,
+        split=split,
+        seed=int(log.info["seed"]),
+        quality=quality,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +221,21 @@ def total(parts: Sequence[Quality]) -> Quality:
 
 
 def _bundle_of(log: Log, opened: Callable[[str], Bundle], given: Sequence[Bundle]) -> Bundle:
-    """The bundle that flew."""
+    """The bundle that flew, and that all robots say they fly."""
     digest = str(log.info["digest"])
-    for bundle in given:
-        if bundle.digest == digest:
-            return bundle
-    bundle = opened(str(log.info["bundle"]))
+    bundle = next((one for one in given if one.digest == digest), None)
+    bundle = bundle or opened(str(log.info["bundle"]))
     if bundle.digest != digest:
         raise ConfigError(
             f"{log.info['bundle']} is no longer the bundle that {log.folder} was flown with "
             f"(sha256 {digest[:16]}); give that one with --bundle"
         )
+    for robot, said in enumerate(log.bundles):
+        if said not in (0, bundle.short_digest):
+            raise ConfigError(
+                f"{log.folder}: robot {robot} says that it flies another bundle "
+                f"(sha256 {said:016x}...) than the flight's ({digest[:16]}...); leave it out"
+            )
     return bundle
 
 

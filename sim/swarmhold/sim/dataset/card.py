@@ -78,20 +78,7 @@ def describe(data: Dataset, bundle: Bundle | None = None) -> Card:
     who = {int(kind): kind.name.lower() for kind in Behaviour}
     broken = dict(enumerate(name or "nothing" for name in manifest.faults))
     return Card(
-        about={
-            "digest": data.digest,
-            "robot": manifest.robot,
-            "robots": manifest.robots,
-            "scenario": manifest.scenario,
-            "ticks": manifest.ticks,
-            "flights": {
-                split: sum(flight.split == split for flight in manifest.flights)
-                for split in ("train", "held-out")
-            },
-            "bundles": list(manifest.bundles),
-            "distance_to": "what flew" if bundle is None else bundle.digest,
-            **manifest.quality.model_dump(exclude={"ticks"}),
-        },
+        about=_about(data, bundle),
         returns=_returns(arrays),
         coverage=_coverage(arrays, manifest),
         faults=_mix(arrays["fault"], states),
@@ -127,6 +114,24 @@ def decided(arrays: Arrays, manifest: Manifest, bundle: Bundle) -> Float:
         seen = observation_of(arrays["obs"][some], manifest.observation)
         out.append(policy.act(seen, arrays["health"][some][:, rows, others]).action / bound)
     return np.concatenate(out)
+
+
+def _about(data: Dataset, bundle: Bundle | None) -> dict[str, Any]:
+    manifest = data.manifest
+    return {
+        "digest": data.digest,
+        "robot": manifest.robot,
+        "robots": manifest.robots,
+        "scenario": manifest.scenario,
+        "ticks": manifest.ticks,
+        "flights": {
+            split: sum(flight.split == split for flight in manifest.flights)
+            for split in ("train", "held-out")
+        },
+        "bundles": list(manifest.bundles),
+        "distance_to": "what flew" if bundle is None else bundle.digest,
+        **manifest.quality.model_dump(exclude={"ticks"}),
+    }
 
 
 def _returns(arrays: Arrays) -> dict[str, float]:

@@ -19,7 +19,7 @@ from swarmhold.sim.dataset.score import Score
 from swarmhold.sim.dataset.ticks import GAP, GONE_S, Ticks, join
 
 COUNTS = (HealthState.HEALTHY, HealthState.SUSPECT)  # who counts in a reward
-BEHAVIOUR = {
+BEHAVIOUR: dict[int, Behaviour] = {
     Mode.ACTIVE: Behaviour.POLICY,
     Mode.HOLD: Behaviour.FAILSAFE,
     Mode.LAND: Behaviour.FAILSAFE,
@@ -115,7 +115,7 @@ def _decided(
             continue
         rows = rows_of(own, obstacles)
         said, weights = answers(policy, own, robot, rows, slices, log.info["entities"])
-        modes = np.array([BEHAVIOUR[Mode(one.mode)] for one in own], np.uint8)
+        modes = np.array([BEHAVIOUR.get(one.mode, Behaviour.UNKNOWN) for one in own], np.uint8)
         obs[here, robot], action[here, robot] = rows[which], said[which]
         health[here, robot], behaviour[here, robot] = weights[which], modes[which]
         states[here, robot] = np.array([one.states for one in own])[which]

@@ -7,6 +7,7 @@ the recorder's clock, whoever's clock stamped it.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.surroundings import scene_of
 from swarmhold.hardware.types import Float, Kinematics, Observation, teammate_index
 
+TOLD = ("robot", "scenario", "bundle", "digest", "seed", "entities")  # of a flight
 FRESH_S = 0.1  # age of a pose with which a sighting is compared
 KEPT = 20  # sensor frames that wait for the state that repeats one's stamp
 NEVER_S = 1e3  # age of a belief about a robot that was never heard
@@ -77,7 +79,8 @@ class Log:
         tables: (V, 1 + N) time, and `HealthState` by the supervisor.
         tasks: what the team was told, with the time.
         estop_t: s, of an emergency stop; infinity for none.
-        bundles: first eight bytes of the digests of what flew.
+        bundles: of each robot the first eight bytes of the digest of what it said to fly, mostly;
+            0 where it said nothing.
     """
 
     folder: Path
@@ -94,7 +97,7 @@ class Log:
     tables: Float
     tasks: list[tuple[float, Task]]
     estop_t: float
-    bundles: frozenset[int]
+    bundles: tuple[int, ...]
 
 
 def listen(folder: Path) -> Log:
@@ -113,6 +116,8 @@ def listen(folder: Path) -> Log:
     began = next((float(line["t"]) for line in lines if line["event"] == "started"), None)
     if began is None:
         raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    if missing := [key for key in TOLD if key not in info]:
+        raise ConfigError(f"{folder}/events.jsonl does not say its {', '.join(missing)}")
     ear = _Ear(policy_spec(str(info["robot"])), int(info["robots"]))
     for topic, received, message in messages_of(folder):
         with suppress(MessageError):  # the nodes have dropped it too
@@ -131,7 +136,7 @@ def listen(folder: Path) -> Log:
         tables=_rows(ear.tables, 1 + n),
         tasks=ear.tasks,
         estop_t=ear.estop_t,
-        bundles=frozenset(ear.bundles),
+        bundles=tuple(max(own, key=own.__getitem__, default=0) for own in ear.bundles),
     )
 
 
@@ -161,7 +166,7 @@ class _Ear:
         self.truth, self.tables = list[Any](), list[Any]()
         self.tasks: list[tuple[float, Task]] = []
         self.estop_t = float("inf")
-        self.bundles: set[int] = set()
+        self.bundles: list[Counter[int]] = [Counter() for _ in range(n)]
         self._others = teammate_index(n)
         self._beliefs = [Beliefs(n) for _ in range(n)]
         self._frames: list[dict[float, _Sensed]] = [{} for _ in range(n)]
@@ -218,7 +223,7 @@ class _Ear:
     def _state(self, robot: int, received: float, message: Any) -> None:
         state = wire.read_state(message, robot)
         self._said[robot] = state
-        self.bundles.add(state.bundle)
+        self.bundles[robot][state.bundle] += 1
         sensed = self._frames[robot].get(state.stamp)
         if sensed is not None:
             off = float(np.linalg.norm(np.subtract(state.position, sensed.frame.position)))
