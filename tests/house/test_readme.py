@@ -69,7 +69,7 @@ def test_make_targets_exist(command):
 def test_verbs_and_options_exist(command):
     words = shlex.split(command, comments=True)
     words = words[words.index(PROGRAM) :]
-    verb = words[1:3] if words[1] in ("bench", "faults") else words[1:2]
+    verb = words[1:3] if words[1] in ("bench", "faults", "dataset") else words[1:2]
     known = set(re.findall(r"(?<![\w-])--[\w.-]+", help_of(*verb))) | {"--config", "--help"}
     shown = {word.split("=")[0] for word in words if word.startswith("--")}
     if len(words) > 1 and not verb[0].startswith("-"):
