@@ -317,6 +317,23 @@ def test_the_card_says_what_is_in_a_dataset(
         main(other)
 
 
+def test_labels_that_were_swapped_since_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = built(tmp_path, recorded(tmp_path))
+    arrays, card = dict(data.arrays()), ["card", str(data.folder), "--json"]
+    capsys.readouterr()
+    assert main(card) == 0 and json.loads(capsys.readouterr().out)["confused"] == []
+    for name in ("act_applied", "act_policy"):
+        arrays[name] = arrays[name][:, [0, 2, 1]]
+    shards = writer.write_shards(data.folder, arrays, 0, 0)
+    writer.finish(data.folder, data.manifest.model_copy(update={"shards": tuple(shards)}))
+    assert main(card) == 0
+    assert json.loads(capsys.readouterr().out)["confused"] == [[1, 2], [2, 1]]
+    assert main(card[:2]) == 0
+    assert "do not learn from this: labels are swapped" in capsys.readouterr().out
+
+
 def test_a_vault_holds_what_the_dataset_holds(tmp_path: Path) -> None:
     pytest.importorskip("flashbax", reason="flashbax is not installed (extra: vault)")
     data = built(tmp_path, recorded(tmp_path, dead=1))

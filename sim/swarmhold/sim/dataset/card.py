@@ -12,6 +12,7 @@ from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.types import Float, Int, teammate_index
+from swarmhold.sim.dataset.judge import confused
 from swarmhold.sim.dataset.layout import Arrays, Behaviour, observation_of, part_of
 from swarmhold.sim.dataset.manifest import Manifest
 from swarmhold.sim.dataset.reader import Dataset
@@ -34,6 +35,7 @@ class Card:
         behaviour: share of the robot-ticks by who was in command.
         ages: s, of the frames that decisions answer, of robots that act.
         distance: of what was applied to what the policy says, where it was in command.
+        confused: robots i and j, where j moves as i is told.
         histogram: (BINS) of those distances, robot-ticks.
         reward: (T) of the ticks, in order.
         episode: (T).
@@ -47,13 +49,23 @@ class Card:
     behaviour: dict[str, float]
     ages: dict[str, float]
     distance: dict[str, float]
+    confused: list[tuple[int, int]]
     histogram: Int
     reward: Float
     episode: Int
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        names = ("about", "returns", "coverage", "faults", "injected", "behaviour", "ages")
+        names = (
+            "about",
+            "returns",
+            "coverage",
+            "faults",
+            "injected",
+            "behaviour",
+            "ages",
+            "confused",
+        )
         counts = self.histogram.tolist()
         edges = np.linspace(0.0, WIDEST, BINS + 1).round(6).tolist()
         found = {name: getattr(self, name) for name in names}
@@ -86,6 +98,7 @@ def describe(data: Dataset, bundle: Bundle | None = None) -> Card:
         behaviour=_mix(arrays["behaviour"], who),
         ages=_spread(arrays["tick_age"][arrays["alive"]]),
         distance=_spread(off),
+        confused=confused(arrays, manifest),
         histogram=np.histogram(np.minimum(off, WIDEST), BINS, (0.0, WIDEST))[0],
         reward=arrays["reward"][:, 0],
         episode=arrays["episode_id"],

@@ -11,7 +11,8 @@ from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.types import Bool
 from swarmhold.sim.dataset import moves, poison
 from swarmhold.sim.dataset.flight import COUNTS, Flown
-from swarmhold.sim.dataset.layout import Behaviour
+from swarmhold.sim.dataset.layout import Arrays, Behaviour, part_of
+from swarmhold.sim.dataset.manifest import Manifest
 
 CLAIM_M = 0.05  # between what a robot says and what it senses at the same time
 LATE_S = 0.15  # age of a sighting and of the pose that it is compared with, at most
@@ -61,6 +62,33 @@ def judge(flight: Flown) -> Verdict:
     bad = (verdict.lying | verdict.disobedient) & np.isin(arrays["fault"], COUNTS)
     arrays["fault"][bad] = HealthState.QUARANTINED
     return verdict
+
+
+def confused(arrays: Arrays, manifest: Manifest) -> list[tuple[int, int]]:
+    """Robots i and j of a dataset, where j moves as i is told: its labels are swapped.
+
+    For data that somebody else has had in hands since they were built, and for those of others.
+
+    Args:
+        arrays: of whole episodes.
+        manifest: of the dataset; empty where it does not say where robots are.
+    """
+    if "robots" not in manifest.state:
+        return []
+    place, heading = (
+        part_of(arrays["state"], manifest.state, "robots", name) for name in ("position", "heading")
+    )
+    yaw = np.arctan2(heading[..., 1], heading[..., 0])[..., None]
+    pose, t = np.concatenate([place, yaw], axis=-1), arrays["t_ns"] * 1e-9
+    bound = np.asarray(manifest.action.bound)
+    drives = manifest.action.names[1] == "yaw_rate"
+    found = set[tuple[int, int]]()
+    for number in np.unique(arrays["episode_id"]):
+        rows = arrays["episode_id"] == number
+        if rows.sum() > poison.WINDOW // 2:
+            told = arrays["act_applied"][rows]
+            found |= {*poison.follows(told, pose[rows], t[rows], bound, drives).swapped()}
+    return sorted(found)
 
 
 def left_out(flight: Flown, kind: Behaviour) -> Bool:

@@ -51,6 +51,9 @@ def _spread(values: dict[str, float]) -> str:
 
 def _warnings(card: Card) -> list[str]:
     about, out = card.about, []
+    if card.confused:
+        told = ", ".join(f"what robot {i} was told moved robot {j}" for i, j in card.confused)
+        out.append(f"do not learn from this: labels are swapped ({told})")
     if not about["flights"]["held-out"]:
         out.append("no flight is held out: nothing to judge a fine-tuned policy by")
     if about["unlike_task"]:
