@@ -20,6 +20,7 @@ from swarmhold.sim.dataset.cli import main
 from swarmhold.sim.dataset.layout import Behaviour, flat, part_of
 from swarmhold.sim.dataset.manifest import FILE
 from swarmhold.sim.dataset.reader import Dataset, open_dataset
+from swarmhold.sim.dataset.ticks import join
 from swarmhold.sim.dynamics import effort
 from swarmhold.sim.field import Field
 from swarmhold.sim.robots import model_of
@@ -128,6 +129,28 @@ def test_one_missing_decision_is_bridged_and_several_are_left_out(tmp_path: Path
     assert (data.manifest.quality.stale, data.manifest.quality.episodes) == (4, 2)
 
 
+def test_a_recording_that_is_cut_off_kills_nobody(tmp_path: Path) -> None:
+    """Robots begin and end with it, each in the middle of a tick."""
+
+    def bend(row: Row) -> list[Row]:
+        first = row[0] in ("/robot_0/status", "/robot_2/status")
+        return [] if first and (row[1] < 0.1 or row[1] > 5.85) else [row]
+
+    data = built(tmp_path, recorded(tmp_path, bend))
+    assert data.arrays()["alive"].all()
+    assert (data.manifest.quality.stale, data.manifest.quality.ticks) == (1, 59)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.08])
+def test_ticks_hold_one_decision_of_each_robot_whatever_their_beat(spread: float) -> None:
+    rng, decisions, robots = np.random.default_rng(1), 50, 5
+    phases = 1.0 + np.linspace(0.0, spread, robots)
+    beats = np.arange(decisions) * 0.1 + rng.uniform(-0.002, 0.002, (robots, decisions))
+    ticks = join(tuple(beats + phases[:, None]), 0.1)
+    assert (ticks.index == np.arange(decisions)[:, None]).all() and not ticks.stale.any()
+    assert (ticks.t == (beats + phases[:, None]).max(axis=0)).all()
+
+
 def test_after_a_stop_nothing_is_learned(tmp_path: Path) -> None:
     def bend(row: Row) -> list[Row]:
         stop = ("/swarm/estop", row[1], True)
@@ -144,7 +167,7 @@ def test_after_a_stop_nothing_is_learned(tmp_path: Path) -> None:
 SWAP = {"0": "1", "1": "0"}
 
 
-@pytest.mark.parametrize("name", ["coverage-epuck", "pursuit-crazyflie", "discovery-gritsbot"])
+@pytest.mark.parametrize("name", ["coverage-epuck", "pursuit-crazyflie"])
 @pytest.mark.parametrize("kind", ["cmd_vel", "sense"])
 def test_swapped_labels_are_refused(tmp_path: Path, name: str, kind: str) -> None:
     """Of commands, or as if a localisation took one robot for the other from 2 s on."""

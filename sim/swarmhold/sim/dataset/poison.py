@@ -74,7 +74,7 @@ def follows(applied: Float, pose: Float, t: Float, bound: Float, drives: bool) -
 
 def _motion(pose: Float, t: Float, drives: bool) -> tuple[Float, Bool]:
     """(T - 1, N, 2) motion within ticks as set-points have it, and (T - 1) where it is known."""
-    step = np.diff(t)
+    step = np.maximum(np.diff(t), 1e-6)
     x, y = np.moveaxis(np.diff(pose[..., :2], axis=0) / step[:, None, None], -1, 0)
     turn = np.remainder(np.diff(pose[..., 3], axis=0) + np.pi, 2 * np.pi) - np.pi
     yaw = pose[:-1, :, 3] + turn / 2.0

@@ -10,6 +10,7 @@ from swarmhold.hardware.types import Bool, Float, Int
 
 STALE = 2.5  # decisions' periods between two decisions, up to which the first one is held
 GONE_S = 0.5  # without any decision, after which a robot is no longer taken to act
+WITHIN = 0.9  # periods, within which the decisions of a tick lie
 GAP = 2.5  # periods between two ticks, from which on nobody knows what was between them
 
 
@@ -29,7 +30,7 @@ class Ticks:
 
 
 def join(times: tuple[Float, ...], period: float) -> Ticks:
-    """Ticks hold one decision of every robot, those within one period of the first.
+    """Ticks hold one decision of every robot, those within nearly a period of the first.
 
     A robot whose decision is missing goes on with the one before, for a short while.
 
@@ -56,7 +57,7 @@ def _gathered(times: tuple[Float, ...], period: float) -> tuple[list[dict[int, i
     last: list[float] = []
     first = -np.inf
     for t, robot, number in pooled:
-        if not rows or robot in rows[-1] or t - first >= period:
+        if not rows or robot in rows[-1] or t - first >= WITHIN * period:
             rows.append({})
             last.append(t)
             first = t
@@ -67,11 +68,15 @@ def _gathered(times: tuple[Float, ...], period: float) -> tuple[list[dict[int, i
 def _held(index: Int, t: Float, own: Float, period: float) -> tuple[Int, Bool]:
     """What a robot acts on at ticks without a decision of its own, and where nobody knows."""
     stale = np.zeros(len(index), bool)
+    if not len(own):
+        return index, stale
     before = np.maximum.accumulate(index)
+    left = t[-1] - own[-1]  # at the end of the recording a robot has not gone, it is cut off
+    gap = np.append(np.diff(own), left if left <= GONE_S else np.inf)[np.maximum(before, 0)]
     missing = (index < 0) & (before >= 0)
-    gap = np.append(np.diff(own), np.inf)[np.maximum(before, 0)]
     held = missing & (gap <= STALE * period)
     stale[missing & (gap > STALE * period) & (gap <= GONE_S)] = True
+    stale[(before < 0) & (own[0] - t[0] <= GONE_S)] = True  # so it is at the beginning
     return np.where(held, before, index), stale
 
 
