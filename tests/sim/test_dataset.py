@@ -141,6 +141,29 @@ def test_a_recording_that_is_cut_off_kills_nobody(tmp_path: Path) -> None:
     assert (data.manifest.quality.stale, data.manifest.quality.ticks) == (1, 59)
 
 
+def test_garbage_on_the_wire_gets_nowhere(tmp_path: Path) -> None:
+    nan, far = (np.nan,) * 3, (1e38, np.inf, 0.0)
+    worse: dict[str, dict[str, Any]] = {
+        "sense": {"position": nan, "sighted": (200,), "sightings": (far,)},
+        "state": {"position": far, "yaw": 1e30, "control_seq": 2**32 - 1},
+        "status": {"mode": 200, "weights": (np.nan, 7.0, -1.0), "states": (99, 99, 99)},
+        "health": {"states": (99, 255, 7)},
+    }
+
+    def bend(row: Row) -> list[Row]:
+        kind, late = row[0].rpartition("/")[2], row[1] > 3.0
+        if not late or ("robot" in row[0] and "robot_1" not in row[0]):
+            return [row]
+        if kind == "cmd_vel":
+            return [row, (*row[:2], np.array([np.nan, np.inf]))]
+        return [row, (row[0], row[1], replace(row[2], **worse[kind]))] if kind in worse else [row]
+
+    data = built(tmp_path, recorded(tmp_path, bend))
+    arrays = data.arrays()  # which are checked to be finite
+    assert len(arrays["t_ns"]) > 25
+    assert main(["card", str(data.folder)]) == 0
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.05, 0.08])
 def test_ticks_hold_one_decision_of_each_robot_whatever_their_beat(spread: float) -> None:
     rng, decisions, robots = np.random.default_rng(1), 50, 5
@@ -359,17 +382,26 @@ def test_labels_that_were_swapped_since_are_found(
 
 def test_a_vault_holds_what_the_dataset_holds(tmp_path: Path) -> None:
     pytest.importorskip("flashbax", reason="flashbax is not installed (extra: vault)")
-    data = built(tmp_path, recorded(tmp_path, dead=1))
+    folders = recorded(tmp_path, dead=1), recorded(tmp_path / "more", seed=4)
+    data = built(tmp_path, *folders)
     place, back = tmp_path / "team.vlt", tmp_path / "back"
+    parts = [str(place / "train"), str(place / "held-out")]
     assert main(["export", str(data.folder), "--out", str(place)]) == 0
-    assert main(["import", str(place / "train"), "--out", str(back)]) == 0
-    again, arrays = open_dataset(back), data.arrays()
-    for name, array in again.arrays().items():
-        if name not in ("t_ns", "episode_id"):  # of which vaults know nothing
-            assert np.array_equal(array, arrays[name]), name
+    assert main(["import", *parts, "--out", str(back)]) == 0
+    again = open_dataset(back)
+    for split in ("train", "held-out"):
+        arrays = data.arrays(split)
+        for name, array in again.arrays(split).items():
+            if name not in ("t_ns", "episode_id"):  # of which vaults know nothing
+                assert np.array_equal(array, arrays[name]), name
+    assert (np.diff(np.flatnonzero(np.diff(again.arrays()["episode_id"]))) > 1).all()
     assert again.manifest.observation == data.manifest.observation
     with pytest.raises(ConfigError, match="is no part of a vault"):
         main(["import", str(place), "--out", str(tmp_path / "x")])
+    told = json.loads((place / "train/metadata.json").read_text())
+    (place / "train/metadata.json").write_text(json.dumps({**told, "swarmhold": "{}"}))
+    with pytest.raises(ConfigError, match="hold no manifest"):
+        main(["import", parts[0], "--out", str(tmp_path / "x")])
 
 
 def test_a_foreign_vault_is_taken_as_unknown(

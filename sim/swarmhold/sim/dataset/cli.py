@@ -71,10 +71,10 @@ class ExportArgs:
 
 @dataclass(frozen=True)
 class ImportArgs:
-    """Make a dataset of a part of a Vault, as OG-MARL writes it."""
+    """Make a dataset of parts of Vaults, as OG-MARL writes them."""
 
-    vault: Annotated[Path, tyro.conf.Positional]
-    """Part of the vault: NAME.vlt/PART."""
+    vault: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Parts, each NAME.vlt/PART."""
     out: Path
     """New folder."""
     rate_hz: float = 10.0

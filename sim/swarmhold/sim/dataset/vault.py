@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from swarmhold.hardware.errors import ConfigError, MissingExtraError
 from swarmhold.hardware.types import Bool
-from swarmhold.sim.dataset.layout import FIELDS, Arrays, Behaviour, Slice, width
+from swarmhold.sim.dataset.layout import FIELDS, Arrays, Behaviour, Slice
 from swarmhold.sim.dataset.manifest import (
     HELD_OUT,
     SCHEMA,
@@ -26,6 +27,7 @@ from swarmhold.sim.dataset.manifest import (
     Manifest,
     Quality,
     Reward,
+    ShardEntry,
     Source,
     Split,
 )
@@ -86,38 +88,61 @@ def _tree(arrays: Arrays) -> dict[str, Any]:
     return {**{name: leaf(source) for name, source in LEAVES.items()}, "infos": infos}
 
 
-def from_vault(place: Path, out: Path, rate_hz: float, held_out: float) -> Manifest:
-    """Make a dataset of one part of a vault.
+def from_vault(places: Sequence[Path], out: Path, rate_hz: float, held_out: float) -> Manifest:
+    """Make a dataset of parts of vaults.
 
     Args:
-        place: `<name>.vlt/<part>`.
+        places: `<name>.vlt/<part>` each, all alike.
         out: new folder.
         rate_hz: ticks per second, where the vault is not one of ours.
         held_out: share of the episodes, the last ones, that learners do not train on; of ours
             the split is what it was.
 
     Raises:
-        ConfigError: it is no vault, its actions are discrete, or `out` exists.
+        ConfigError: one is no vault or unlike the first, its actions are discrete, or `out`
+            exists.
         MissingExtraError: flashbax is not installed.
     """
     check_new(out)
-    tree, told = _read(place)
-    ours = Manifest.model_validate_json(told[KEY]) if KEY in told else None
-    arrays = _arrays(tree, place, ours.rate_hz if ours else rate_hz)
-    if ours and ours.flights:
-        split: Split = HELD_OUT if place.name == HELD_OUT else TRAIN
-        parts = [(np.ones(len(arrays["t_ns"]), bool), split)]
-    else:
-        parts = _by_episode(arrays["episode_id"], held_out)
+    if not places:
+        raise ConfigError("no vault; name parts of one: NAME.vlt/PART")
+    like, episodes = None, 0
     with new_folder(out) as folder:
-        shards, sources = [], []
-        for number, (rows, split) in enumerate(parts):
-            some = {name: array[rows] for name, array in arrays.items()}
-            shards += write_shards(folder, some, number, len(shards))
-            sources.append(_source(place, some, split, ours))
-        manifest = _manifest(arrays, ours or _foreign(arrays, rate_hz), sources, shards)
+        shards, sources = list[ShardEntry](), list[Source]()
+        for place in places:
+            tree, told = _read(place)
+            ours = _ours(told, place)
+            arrays = _arrays(tree, place, ours.rate_hz if ours else rate_hz)
+            like = like or ours or _foreign(arrays, rate_hz)
+            for rows, split in _parts(arrays["episode_id"], place, ours, held_out):
+                some = {name: array[rows] for name, array in arrays.items()}
+                some["episode_id"] += episodes
+                shards += write_shards(folder, some, len(sources), len(shards))
+                sources.append(_source(place, some, split, ours))
+            episodes += int(arrays["episode_id"][-1]) + 1
+        assert like is not None
+        manifest = _manifest(like, sources, shards)
         finish(folder, manifest)
     return manifest
+
+
+def _ours(told: Mapping[str, Any], place: Path) -> Manifest | None:
+    """The manifest of the dataset that a vault was made of, if it was one of ours."""
+    if KEY not in told:
+        return None
+    try:
+        return Manifest.model_validate_json(told[KEY])
+    except ValidationError as error:
+        raise ConfigError(f"{place}: its metadata hold no manifest of a dataset") from error
+
+
+def _parts(
+    episode: np.ndarray, place: Path, ours: Manifest | None, held_out: float
+) -> list[tuple[Bool, Split]]:
+    """Rows of a part of a vault by split; of ours a part is one."""
+    if ours and ours.flights:
+        return [(np.ones(len(episode), bool), HELD_OUT if place.name == HELD_OUT else TRAIN)]
+    return _by_episode(episode, held_out)
 
 
 def _read(place: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
@@ -218,18 +243,17 @@ def _source(place: Path, arrays: Arrays, split: Split, ours: Manifest | None) ->
     )  # fmt: skip
 
 
-def _manifest(arrays: Arrays, like: Manifest, sources: list[Source], shards: list[Any]) -> Manifest:
+def _manifest(like: Manifest, sources: list[Source], shards: list[ShardEntry]) -> Manifest:
     """Of the dataset, which is like that of another manifest."""
+    parts = [source.quality for source in sources]
+    ticks = sum(part.ticks for part in parts)
     quality = Quality(
-        ticks=len(arrays["t_ns"]),
-        seconds=round(len(arrays["t_ns"]) / like.rate_hz, 3),
-        episodes=len(np.unique(arrays["episode_id"])),
+        ticks=ticks,
+        seconds=round(ticks / like.rate_hz, 3),
+        episodes=sum(part.episodes for part in parts),
     )
     told = {"flights": tuple(sources), "shards": tuple(shards), "quality": quality}
-    made = like.model_copy(update=told)
-    if width(made.observation) != arrays["obs"].shape[-1]:
-        raise ConfigError("the vault's observations are not those of its own manifest")
-    return made
+    return like.model_copy(update=told)
 
 
 @contextlib.contextmanager
