@@ -150,7 +150,7 @@ class Flight:
             injector, controller = self._injectors[robot], self._team.robots[robot]
             tick = controller.tick(injector.sense(frame, now), now)
             tick, states = injector.apply(tick, frame, now)
-            self._team.command(robot, tick.command, now)
+            self._team.command(robot, tick.command.action, tick.command.mode, now)
             self._sent += states
             ticks[robot] = tick
         return ticks

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from swarmhold.hardware.bundle import Bundle
-from swarmhold.hardware.controller import Command, ControllerConfig, RobotController
+from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.drivers.watchdog import Watchdog
 from swarmhold.hardware.messages import Mode
 from swarmhold.hardware.runtime import OnnxPolicy
@@ -23,21 +24,36 @@ class Lockstep:
         period: s, of a turn of all loops.
     """
 
-    def __init__(self, bundle: Bundle, policy: OnnxPolicy, world: World) -> None:
-        """Args: what flies, the same opened, and the bodies."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        policy: OnnxPolicy,
+        world: World,
+        reweight: bool = True,
+        controller: type[RobotController] = RobotController,
+    ) -> None:
+        """Place a team's code.
+
+        Args:
+            bundle: what flies.
+            policy: the same, opened.
+            world: the bodies.
+            reweight: whether robots heed health at all.
+            controller: what each robot runs.
+        """
         spec, n = bundle.spec, world.n_robots
         self.world, self.period, self._owed = world, 1.0 / spec.loop_hz, 0.0
         self._task = world.task
-        config = [ControllerConfig(i, n, spec.loop_hz, i + 1) for i in range(n)]
-        self.robots = [RobotController(policy, self._task, own) for own in config]
+        config = [ControllerConfig(i, n, spec.loop_hz, i + 1, reweight) for i in range(n)]
+        self.robots = [controller(policy, self._task, own) for own in config]
         limits = safety_config(spec, world.half_width)
         self._watchdogs = [Watchdog(limits) for _ in range(n)]
         self.goal = np.zeros((n, spec.action_size))
 
-    def command(self, robot: int, command: Command, now: float) -> None:
+    def command(self, robot: int, action: ArrayLike, mode: int, now: float) -> None:
         """What a robot's driver is told, at `now` (s)."""
-        self.goal[robot] = command.action
-        self._watchdogs[robot].hear(command.mode, now)
+        self.goal[robot] = action
+        self._watchdogs[robot].hear(mode, now)
 
     def advance(self, now: float) -> bool:
         """Move the bodies by a period, in whole physics steps; what is over is owed.

@@ -82,7 +82,7 @@ class _Flight:
                 self._team.robots[robot].on_state(state, now)
             tick = self._team.robots[robot].tick(frame, now)
             self._sent.append(tick.state)
-            self._team.command(robot, tick.command, now)
+            self._team.command(robot, tick.command.action, tick.command.mode, now)
         if acts:
             self._note(elapsed)
             self._team.advance(now)
