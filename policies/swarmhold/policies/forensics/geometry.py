@@ -95,7 +95,7 @@ def bending_of_graph(
     Jacobians come from central differences, and singular vectors from their decomposition.
 
     Args:
-        act: (R, D) to (R, A).
+        act: (R, V, D) to (R, V, A), V variants of every row.
         seen: (R, D).
         scale: (D) of the observation: steps are in shares of it. 0 leaves a component alone.
         epsilon: length of the step, in shares.
@@ -103,17 +103,16 @@ def bending_of_graph(
     Returns:
         (R).
     """
-    rows, size = seen.shape
     moved = np.flatnonzero(scale > 0.0)
-    nudge = epsilon * np.eye(size)[moved] * scale
+    nudge = epsilon * np.eye(seen.shape[1])[moved] * scale
     there = np.concatenate([seen[:, None] + nudge, seen[:, None] - nudge], axis=1)
-    out = act(there.reshape(-1, size)).reshape(rows, 2, len(moved), -1)
-    slope = (out[:, 0] - out[:, 1]) / (2.0 * epsilon)  # (R, M, A), per share of the scale
+    out = act(there)
+    slope = (out[:, : len(moved)] - out[:, len(moved) :]) / (2.0 * epsilon)  # per share
     along = np.linalg.svd(np.swapaxes(slope, 1, 2), full_matrices=False)[2][:, 0]
     large = np.abs(along).argmax(axis=-1)[:, None]
     along = along * np.sign(np.take_along_axis(along, large, axis=-1))
     step = np.zeros_like(seen)
     step[:, moved] = np.clip(epsilon * along, -MOST, MOST) * scale[moved]
     # Of both sides together the first order cancels; what is left is the even part of the rest.
-    both = act(np.concatenate([seen + step, seen - step, seen])).reshape(3, rows, -1)
-    return np.asarray(np.linalg.norm((both[0] + both[1]) / 2.0 - both[2], axis=-1))
+    both = act(np.stack([seen + step, seen - step, seen], axis=1))
+    return np.asarray(np.linalg.norm((both[:, 0] + both[:, 1]) / 2.0 - both[:, 2], axis=-1))
