@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,13 @@ from typing import Annotated
 import tyro
 
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.cli.config import for_json, note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.signing import load_public
 from swarmhold.policies.forensics.autopsy import ARMS, Autopsy, as_json, examine
 from swarmhold.policies.forensics.case import read_case
 from swarmhold.policies.forensics.evidence import WORDS
+from swarmhold.policies.forensics.page import render
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,18 @@ def main(argv: list[str]) -> int:
             "give one with --bundle"
         )
     found = examine(case, bundle, args.twins, mask, note)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "autopsy.html").write_text(render(found), encoding="utf-8")
+        told = json.dumps(for_json(as_json(found)), indent=1, allow_nan=False)
+        (args.out / "autopsy.json").write_text(told + "\n", encoding="utf-8")
     if args.json:
         print_json(as_json(found))
-    else:
-        for line in lines_of(found):
-            say(line)
+        return 0
+    for line in lines_of(found):
+        say(line)
+    if args.out is not None:
+        say(f"page: {args.out / 'autopsy.html'}")
     return 0
 
 

@@ -17,13 +17,14 @@ from swarmhold.hardware.types import Float, teammate_index
 from swarmhold.policies.forensics.asked import Asked, bent, influence, stacked
 from swarmhold.policies.forensics.case import Case
 from swarmhold.policies.forensics.contagion import trace_back
-from swarmhold.policies.forensics.detect import NOBODY, Reference, attribute, smoothed
+from swarmhold.policies.forensics.detect import NOBODY, Reference, attribute, reference_of, smoothed
 from swarmhold.policies.forensics.twins import Twin, first_command
 
 K = 3.0  # standard deviations that make a flag
 LEAST_M, LASTS_S = 0.02, 0.5  # spread of twins at least, and how long a robot is off
 UNLIKE_M = 0.05  # rms before anything failed, from which on twins say nothing of a robot
 STEP_S = 0.2  # of stage 1
+START_S = 2.0  # in which robots begin to move, of stage 1
 BEFORE_S = 1.0  # over which influence before a robot was affected is averaged
 HEEDS = 0.02  # share of the bound by which an action must depend on somebody who is to blame
 
@@ -197,7 +198,7 @@ def _stage1(
         return None
     flight = [one for one in asked if one is not None]
     end = min(one.t[-1] for one in flight)  # beyond it somebody does not decide any more
-    t = np.arange(max(shift, 0.0), end, STEP_S)
+    t = np.arange(START_S, end, STEP_S)
     if len(t) < 2:
         return None
     values = np.stack([_bent_at(policy, one, t) for one in flight], axis=1)
@@ -209,9 +210,10 @@ def _stage1(
     if len(runs) < 2:
         return None
     reference = smoothed(np.moveaxis(np.array(runs), 1, 2))
-    mean, std = reference.mean(axis=0), reference.std(axis=0)
-    usual = Reference(mean, np.maximum(std, np.median(std, axis=0)))
-    mine = smoothed(values)
+    mine, usual = smoothed(values), reference_of(reference)
+    # Simulator and flight differ without any failure, too: by this much in most places.
+    gap = 1.4826 * float(np.median(usual.deviation(mine)))
+    usual = Reference(usual.mean, np.sqrt(usual.std**2 + gap**2))
     found = attribute(usual.flags(mine, K), usual.sigmas(mine))
     named = int(found.patient)
     at = None if named == NOBODY else float(t[int(found.at)])
