@@ -13,8 +13,10 @@ from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.main import main as swarmhold
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.forensics.autopsy import TIE_S, _failures
+from swarmhold.policies.forensics.case import read_case
 from swarmhold.policies.forensics.cli import main, parse_mask
 from swarmhold.policies.forensics.evidence import Onset, Series, change_point
+from swarmhold.policies.forensics.twins import twin_of
 from swarmhold.sim.gap.flight import simulated
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -52,6 +54,18 @@ def test_the_story_of_a_dead_and_a_lying_robot(folder, tmp_path, capsys):
     page = (tmp_path / "autopsy.html").read_text()
     assert f"Robot {DEAD} failed first" in page and "http" not in page.replace("http://www.w3", "")
     assert json.loads((tmp_path / "autopsy.json").read_text())["first_failed"] == DEAD
+
+
+def test_a_mask_takes_a_robot_out_of_everybodys_attention(folder, coverage_bundle):
+    case = read_case(folder)
+    twin = twin_of(case, open_bundle(coverage_bundle), 0, {DEAD: 1.5}, mask=(1, 1.0))
+    for robot, column in ((0, 0), (3, 1)):  # of teammate 1 in their weights
+        made = twin.decisions[robot]
+        assert all(d.weights[column] == 1.0 for t, d in made if t < 0.8)
+        assert all(d.weights[column] == 0.0 for t, d in made if t > 1.2)
+    assert twin.decisions[DEAD][-1][0] < 1.6  # from then on as recorded
+    away = twin.flown.robots[DEAD].position - case.motions.robots[DEAD].position[-1]
+    assert np.linalg.norm(away[-1]) < 0.15
 
 
 def test_nobody_failed_in_a_calm_flight(tmp_path, capsys, coverage_bundle):

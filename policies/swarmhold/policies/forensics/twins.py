@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarmhold.hardware.bundle import Bundle
-from swarmhold.hardware.controller import Tick
+from swarmhold.hardware.controller import RobotController, Tick
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.hidden import nothing_hidden
 from swarmhold.hardware.messages import HealthTable, Mode, SensorFrame
 from swarmhold.hardware.report.motion import Motions
 from swarmhold.hardware.shadow import Decision
+from swarmhold.hardware.team_health import LocalOutput
 from swarmhold.hardware.types import Float
 from swarmhold.policies.forensics.case import Case
 from swarmhold.sim.gap.flight import BEGIN_S, ClosedLoop
@@ -90,8 +90,26 @@ def twin_of(
     return Twin(flown, tuple(tuple(one) for one in loop.decisions))
 
 
+class _Masking(RobotController):
+    """A robot that gives another one no weight, whatever it and the supervisor hold of it.
+
+    Not by a table, whose authority ends where it condemns too many.
+    """
+
+    masked: int | None = None
+
+    def _weights(self, local: LocalOutput) -> Float:
+        weights = super()._weights(local)
+        if self.masked is not None:
+            weights = weights.copy()
+            weights[self.masked] = 0.0
+        return weights
+
+
 class _Again(ClosedLoop):
     """The closed loop, with scripts for those that have failed."""
+
+    controller = _Masking
 
     def __init__(
         self,
@@ -119,31 +137,27 @@ class _Again(ClosedLoop):
 
     def tick(self, elapsed: float) -> None:
         """Tables first, if there are any; robots begin to act from rest, as live ones do."""
-        now, table = self._shift + elapsed, None
+        now = self._shift + elapsed
         if elapsed >= -1e-9 and not self._acts:
             self._acts = True
             for controller in self.team:
                 controller.on_activate()
-        if self._reweight and (self._failed or self._mask is not None):
-            table = self._table(now)
-        for controller in self.team if table is not None else ():
-            controller.on_table(table, BEGIN_S + elapsed)
+        table = self._table(now) if self._failed and self._reweight else None
+        for controller in self.team:
+            if table is not None:
+                controller.on_table(table, BEGIN_S + elapsed)
+            if self._mask is not None and now >= self._mask[1]:
+                controller.masked = self._mask[0]
         self.counted[[r for r, since in self._failed.items() if now >= since]] = False
         super().tick(elapsed)
 
     def _table(self, now: float) -> HealthTable | None:
-        """What the supervisor said last, with the mask in it."""
-        self._turn += 1
+        """What the supervisor said last in the recording."""
         told = [table for t, table in self._case.tables if t <= now]
-        if not told and self._mask is None:
+        if not told:
             return None
-        ones = HealthTable(now, 1, 0, "", LEASE_S, *((v,) * self._case.n for v in (1.0, 0, 0)))
-        table = told[-1] if told else ones
-        weights, states = list(table.weights), list(table.states)
-        if self._mask is not None and now >= self._mask[1]:
-            weights[self._mask[0]], states[self._mask[0]] = 0.0, int(HealthState.QUARANTINED)
-        parts = {"weights": tuple(weights), "states": tuple(states)}
-        return replace(table, term=1, seq=self._turn, issuer="twin", lease_s=LEASE_S, **parts)
+        self._turn += 1
+        return replace(told[-1], term=1, seq=self._turn, issuer="twin", lease_s=LEASE_S)
 
     def sensed(self, robot: int, frame: SensorFrame) -> SensorFrame:
         """With a little noise on its own place."""

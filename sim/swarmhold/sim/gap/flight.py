@@ -55,6 +55,8 @@ def simulated(
 class ClosedLoop:
     """N robots over a world; messages take one tick."""
 
+    controller = RobotController  # what each robot runs
+
     def __init__(
         self,
         bundle: Bundle,
@@ -72,7 +74,7 @@ class ClosedLoop:
         policy, self._dt, self._owed = OnnxPolicy(bundle), 1.0 / spec.loop_hz, 0.0
         self._task = self.world.task
         config = [ControllerConfig(i, robots, spec.loop_hz, i + 1, reweight) for i in range(robots)]
-        self.team = [RobotController(policy, self._task, own) for own in config]
+        self.team = [self.controller(policy, self._task, own) for own in config]
         limits = safety_config(spec, self.world.half_width)
         self._dogs = [Watchdog(limits) for _ in range(robots)]
         self._goal = np.zeros((robots, spec.action_size))
