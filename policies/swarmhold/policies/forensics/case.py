@@ -118,14 +118,19 @@ class _Rows:
                 self._sights.append((robot, other, t, *place))
 
     def claims(self, robot: int) -> Float:
-        """(S, 2) time, and m from word to own localisation at about that time; NaN: no number."""
+        """(S, 2) time, and m from word to own localisation; NaN where its word is no number.
+
+        Left out where nobody knows where it was, and before the team acted.
+        """
         frames = np.array(self._frames[robot], float).reshape(-1, 4)
         said = self.said[robot]
         t, place = np.array([t for t, _ in said]), np.array([s.position for _, s in said])
         if not len(t) or not len(frames):
             return np.zeros((0, 2))
         own = _along(frames[:, 0], frames[:, 1:], t)
-        return np.column_stack([t, np.linalg.norm(place.reshape(-1, 3) - own, axis=-1)])
+        off = np.linalg.norm(place.reshape(-1, 3) - own, axis=-1)
+        known = np.isfinite(own).all(axis=-1) & (t >= 0.0)
+        return np.column_stack([t, off])[known]
 
     def seen(self) -> Float:
         """(K, 4) see `Case.seen`; sightings of those whose word is old are left out."""
@@ -144,7 +149,7 @@ class _Rows:
                     off = mine[:, 3:] - _along(told[:, 0], told[:, 1:], mine[:, 2])
                     out.append(np.column_stack([mine[:, :3], np.linalg.norm(off, axis=-1)]))
         found = np.concatenate(out) if out else np.zeros((0, 4))
-        return found[np.isfinite(found[:, 3])]
+        return found[np.isfinite(found[:, 3]) & (found[:, 2] >= 0.0)]
 
 
 def _along(times: Float, places: Float, t: Float) -> Float:
