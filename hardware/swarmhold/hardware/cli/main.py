@@ -34,6 +34,7 @@ SUMMARY = {
     "robotarium": "a bundle as a folder that the Robotarium's server can run",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "gap": "how far robots are from their simulation, and what to train with",
+    "autopsy": "who failed first in a recorded flight, and how it spread",
     "report": "flight recordings to one HTML page",
 }
 EXTRA_OF = {
