@@ -35,6 +35,7 @@ SUMMARY = {
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "dataset": "make data to learn from out of recorded flights, and describe it",
     "gap": "how far robots are from their simulation, and what to train with",
+    "autopsy": "who failed first in a recorded flight, and how it spread",
     "report": "flight recordings to one HTML page",
 }
 EXTRA_OF = {

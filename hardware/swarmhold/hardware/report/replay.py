@@ -9,6 +9,7 @@ from a robot's radio or sensors is not in a recording.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,11 +25,31 @@ from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.messages import HealthTable, PolicyStatus, SensorFrame, Task
 from swarmhold.hardware.report.recording import about, events_of, messages_of
 from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.hardware.shadow import Decision
 from swarmhold.hardware.supervisor_controller import SupervisorController
 from swarmhold.hardware.types import Float
 
 KEPT = 20  # sensor frames that wait for the status that answers them
 SAME_WEIGHT = 0.1  # weights nearer than this count as the same
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """One replayed tick of a robot.
+
+    Attributes:
+        robot: roster index.
+        t: s, wall clock.
+        decision: the last one, and what it was made on; None before the first.
+        replayed: set-point in physical units.
+        recorded: what was published then; None in ticks without.
+    """
+
+    robot: int
+    t: float
+    decision: Decision | None
+    replayed: Float
+    recorded: Float | None
 
 
 @dataclass(slots=True)
@@ -94,13 +115,14 @@ class Replay:
         }
 
 
-def replay(folder: Path, bundle: Bundle) -> Replay:
+def replay(folder: Path, bundle: Bundle, watch: Callable[[Ticked], None] | None = None) -> Replay:
     """Replay a flight.
 
     Args:
         folder: written by `swarmhold fly`, with a recording.
         bundle: that of the flight; or another one, to see what it would have done (it flies in
             the shadow: the world moves as it did then).
+        watch: is shown every tick.
 
     Raises:
         ConfigError: the folder is no flight, its recording is damaged, or the bundle is for
@@ -112,7 +134,7 @@ def replay(folder: Path, bundle: Bundle) -> Replay:
         raise ConfigError(
             f"{folder} was flown by {info['robot']}s, the bundle is for {bundle.spec.robot}s"
         )
-    stage = _Stage(OnnxPolicy(bundle), info)
+    stage = _Stage(OnnxPolicy(bundle), info, watch)
     for topic, received, message in messages_of(folder):
         with suppress(MessageError):  # the nodes have dropped it too
             stage.take(topic, received, message)
@@ -122,8 +144,13 @@ def replay(folder: Path, bundle: Bundle) -> Replay:
 class _Stage:
     """Robots and supervisor, fed with recorded messages."""
 
-    def __init__(self, policy: OnnxPolicy, info: dict[str, Any]) -> None:
-        self._policy, self._n = policy, int(info["robots"])
+    def __init__(
+        self,
+        policy: OnnxPolicy,
+        info: dict[str, Any],
+        watch: Callable[[Ticked], None] | None,
+    ) -> None:
+        self._policy, self._n, self._watch = policy, int(info["robots"]), watch
         self._spec = policy.bundle.spec
         self._reweight: bool = info["reweight"]
         self._entities: Entities = policy.entity_budget(info["entities"]).mode
@@ -218,6 +245,10 @@ class _Stage:
         status: PolicyStatus = tick.status
         self.weights.add(received, status.weights, message.weights)
         self._sum(status.weights, tick.command.action)
+        if self._watch is not None:
+            action = np.asarray(tick.command.action)
+            shown = self._robots[robot].decision
+            self._watch(Ticked(robot, received, shown, action, command))
         if command is not None:
             bound = np.asarray(self._spec.action_bound)
             self.actions.add(received, np.asarray(tick.command.action) / bound, command / bound)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from swarmhold.hardware.bundle import Bundle
+from swarmhold.hardware.controller import RobotController, Tick
 from swarmhold.hardware.hidden import Hidden
-from swarmhold.hardware.messages import RobotState
+from swarmhold.hardware.messages import RobotState, SensorFrame
 from swarmhold.hardware.report.motion import STAMPS, Motion, Motions
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.types import Float
@@ -46,17 +48,13 @@ def simulated(
         hidden: parameters of the bodies; None: those of the models.
         start: positions (N, 2), m, and headings (N), rad; None: the scenario's.
     """
-    flight = _Flight(bundle, robots, seed, hidden, start)
-    for step in range(round((TRUST_S + seconds) * bundle.spec.loop_hz)):
-        flight.tick(step / bundle.spec.loop_hz - TRUST_S)
-    world = flight.world
-    half, posts = world.half_width, np.array(world.task.posts, float).reshape(-1, 3)
-    world.close()
-    return _motions(bundle, robots, seed, flight.log, seconds, half, posts)
+    return ClosedLoop(bundle, robots, seed, hidden, start).fly(seconds)
 
 
-class _Flight:
+class ClosedLoop:
     """N robots over a world; messages take one tick."""
+
+    controller = RobotController  # what each robot runs
 
     def __init__(
         self,
@@ -65,34 +63,60 @@ class _Flight:
         seed: int,
         hidden: Hidden | None,
         start: tuple[Float, Float] | None,
+        reweight: bool = True,
     ) -> None:
+        """Args: as of `simulated`, and whether robots heed health at all."""
         manifest = bundle.manifest
+        self._bundle, self._seed = bundle, seed
         given = (manifest.scenario, manifest.robot, robots, seed)
         self.world, self.log = World(*given, hidden=hidden, start=start), _Log()
-        self._team = Lockstep(bundle, OnnxPolicy(bundle), self.world)
-        self._sent: list[RobotState] = []
-        self._everybody = np.ones(robots, bool)
+        self._team = Lockstep(bundle, OnnxPolicy(bundle), self.world, reweight, self.controller)
+        self.team = self._team.robots
+        self.sent: list[RobotState] = []
+        self.counted = np.ones(robots, bool)  # those that the task's error is about
+
+    def fly(self, seconds: float) -> Motions:
+        """Act for so long, once; then the world is closed."""
+        hz, world = self._bundle.spec.loop_hz, self.world
+        for step in range(round((TRUST_S + seconds) * hz)):
+            self.tick(step / hz - TRUST_S)
+        half, posts = world.half_width, np.array(world.task.posts, float).reshape(-1, 3)
+        world.close()
+        given = self._bundle, world.n_robots, self._seed, self.log
+        return _motions(*given, seconds, half, posts)
 
     def tick(self, elapsed: float) -> None:
         """One turn of all loops; before 0 s robots look and talk, and nothing moves."""
         now, acts = BEGIN_S + elapsed, elapsed >= -1e-9
-        heard, self._sent = self._sent, []
+        heard, self.sent = self.sent, []
         for robot, frame in enumerate(self.world.frames(now)):
             for state in heard:
-                self._team.robots[robot].on_state(state, now)
-            tick = self._team.robots[robot].tick(frame, now)
-            self._sent.append(tick.state)
-            self._team.command(robot, tick.command.action, tick.command.mode, now)
+                self.team[robot].on_state(state, now)
+            tick = self.team[robot].tick(self.sensed(robot, frame), now)
+            self.answer(robot, tick, elapsed)
         if acts:
             self._note(elapsed)
             self._team.advance(now)
+
+    def sensed(self, robot: int, frame: SensorFrame) -> SensorFrame:
+        """What a robot takes for its sensor frame."""
+        return frame
+
+    def answer(self, robot: int, tick: Tick, elapsed: float) -> None:
+        """A robot says and does what it has decided."""
+        self.sent.append(tick.state)
+        self.obey(robot, tick.command.action, tick.command.mode, elapsed)
+
+    def obey(self, robot: int, action: ArrayLike, mode: int, elapsed: float) -> None:
+        """The driver gets a command."""
+        self._team.command(robot, action, mode, BEGIN_S + elapsed)
 
     def _note(self, elapsed: float) -> None:
         log = self.log
         log.t.append(elapsed)
         log.told.append(self._team.goal.copy())
         log.pose.append(_poses(self.world))
-        log.error.append(self.world.task_error(self._everybody))
+        log.error.append(self.world.task_error(self.counted))
 
 
 def _poses(world: World) -> Float:
