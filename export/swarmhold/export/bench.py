@@ -38,6 +38,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   train        the MAPPO update against the textbook one, and where an iteration goes
   learning     tables of evidence on fault tolerance and robustness, from nothing
   autopsy      who failed first, by Patient-0 and by simpler ways, where the truth is known
+  bun          who must hear whom: sparse joint policies grown edge by edge, against dense ones
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   drills       what a team feels of dead, doubled, lying and repeated supervisors
   onnx         inference time of a bundle against team size
@@ -73,6 +74,10 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.forensics.bench_cli import main as autopsy
 
         return autopsy(argv[1:])
+    if name == "bun":
+        from swarmhold.policies.bun.cli import main as bun
+
+        return bun(argv[1:])
     if name == "detectors":
         from swarmhold.policies.detectors_cli import main as detectors
 
