@@ -120,7 +120,10 @@ class RobotController:
         n = config.team_size
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
-        self._beliefs = Beliefs(n, policy.bundle.short_digest)
+        self._heeded = np.ones(n, bool)
+        if policy.heeds is not None:
+            self._heeded = np.isin(np.arange(n), policy.heeds)
+        self._beliefs = Beliefs(n, policy.bundle.short_digest, self._heeded)
         self.kept: Kept = (local_init(self.settings, (), n), None)
         self._table: HealthTable | None = None
         self._table_at = -np.inf
@@ -162,8 +165,8 @@ class RobotController:
             self._table, self._table_at = table, now
 
     def team_complete(self, now: float) -> bool:
-        """Whether every teammate has been heard, or is known to the supervisor to be lost."""
-        here = np.isfinite(self._beliefs.age(now))
+        """Whether everyone who is listened to has been heard, or is lost to the supervisor."""
+        here = np.isfinite(self._beliefs.age(now)) | ~self._heeded
         if self._table is not None:
             here |= np.asarray(self._table.states) == HealthState.LOST
         return bool(here[self._others].all())
@@ -270,8 +273,8 @@ class RobotController:
     def _is_assembled(self, age: Float, now: float) -> bool:
         """Whether everybody is heard right now, or the wait for it is over."""
         self._first_look = min(self._first_look, now)
-        present = (age[self._others] <= self.settings.monitor.silent_s).all()
-        return bool(present) or now - self._first_look > ASSEMBLE_S
+        present = (age <= self.settings.monitor.silent_s) | ~self._heeded
+        return bool(present[self._others].all()) or now - self._first_look > ASSEMBLE_S
 
     def _weights(self, local: LocalOutput) -> Float:
         """Of everybody; who says that it is stopped counts for nothing."""
@@ -319,10 +322,14 @@ class RobotController:
         )
 
     def _mode_now(self, weights: Float, now: float) -> Mode:
-        """Hold when nobody has been trusted for a while; a latched stop wins over all."""
+        """Hold when nobody has been trusted for a while; a latched stop wins over all.
+
+        A policy that heeds only some is made for hearing none of them.
+        """
         if self._estopped:
             return Mode.STOP
-        alone = self._config.team_size > 1 and not (weights[self._others] > 0.0).any()
+        heeds_all = self.policy.heeds is None
+        alone = heeds_all and self._config.team_size > 1 and not (weights[self._others] > 0.0).any()
         if not alone:
             self._alone_since = np.nan
         elif np.isnan(self._alone_since):
