@@ -120,9 +120,7 @@ class RobotController:
         n = config.team_size
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
-        self._heeded = np.ones(n, bool)
-        if policy.heeds is not None:
-            self._heeded = np.isin(np.arange(n), policy.heeds)
+        self._heeded, self._needs_company = policy.heeded(n), policy.heeds is None and n > 1
         self._beliefs = Beliefs(n, policy.bundle.short_digest, self._heeded)
         self.kept: Kept = (local_init(self.settings, (), n), None)
         self._table: HealthTable | None = None
@@ -328,8 +326,11 @@ class RobotController:
         """
         if self._estopped:
             return Mode.STOP
-        heeds_all = self.policy.heeds is None
-        alone = heeds_all and self._config.team_size > 1 and not (weights[self._others] > 0.0).any()
+        alone = (
+            self.policy.heeds is None
+            and self.team_size > 1
+            and not (weights[self._others] > 0.0).any()
+        )
         if not alone:
             self._alone_since = np.nan
         elif np.isnan(self._alone_since):

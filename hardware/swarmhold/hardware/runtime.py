@@ -86,6 +86,10 @@ class OnnxPolicy:
             after[0].reshape(*lead, -1) if after and finite else None,
         )
 
+    def heeded(self, robots: int) -> Bool:
+        """(N) those whose states it uses, of so many."""
+        return np.isin(np.arange(robots), range(robots) if self.heeds is None else self.heeds)
+
     def _run(self, feeds: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Outputs of the graph; large batches in parts, which is faster and bounds the memory."""
         session, names = self.bundle.session, self.bundle.outputs

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from swarmhold.policies.bun.closure import closure_of
 from swarmhold.policies.bun.cost import Cost, cost_of
@@ -77,10 +79,14 @@ def run_arm(arm: str, seed: int, study: Study) -> tuple[Run, JointNetwork]:
     torch.set_num_threads(1)
     task = hidden_goal(study.robots, seed)
     shape = Shape(study.robots, OBSERVED, OBSERVED)
-    weights = _stream(seed, "weights")
-    net = JointNetwork(shape, weights, dense=arm == "dense", wide=arm == "weight")
+    rng = stream(seed, "training")
+    net = JointNetwork(shape, stream(seed, "weights"), dense=arm == "dense", wide=arm == "weight")
+
+    def loss() -> Tensor:
+        return task.distances(net, EPISODES, rng, dropout=study.dropout)[1:].mean()
+
     started = time.perf_counter()
-    train(net, task, _growth_of(arm, study, shape), study, _stream(seed, "training"))
+    train(net, loss, _growth_of(arm, study, shape), study.updates)
     spent = time.perf_counter() - started
     judged = {noise: _judged(net, task, seed, noise) for noise in NOISES}
     edges = net.edges().numpy()
@@ -99,16 +105,25 @@ def run_arm(arm: str, seed: int, study: Study) -> tuple[Run, JointNetwork]:
 
 
 def train(
-    net: JointNetwork, task: HiddenGoal, growth: Growth, study: Study, rng: torch.Generator
+    net: JointNetwork,
+    loss: Callable[[], Tensor],
+    growth: Growth,
+    updates: int,
 ) -> None:
-    """Descend the mean distance over episodes, whose motion is differentiable."""
+    """Descend a loss, growing on the way.
+
+    Args:
+        net: starts as it is.
+        loss: of episodes drawn anew with each call, whose motion is differentiable.
+        growth: what opens and closes.
+        updates: gradient steps.
+    """
     optimiser = torch.optim.Adam(net.parameters(), lr=RATE)
-    decay = (LAST_RATE / RATE) ** (1.0 / max(study.updates, 1))
+    decay = (LAST_RATE / RATE) ** (1.0 / max(updates, 1))
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, decay)
-    for update in range(study.updates):
+    for update in range(updates):
         optimiser.zero_grad()
-        loss = task.distances(net, EPISODES, rng, dropout=study.dropout)[1:].mean()
-        loss.backward()
+        loss().backward()
         growth.after(net, update)
         net.silence()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -130,10 +145,11 @@ def _growth_of(arm: str, study: Study, shape: Shape) -> Growth:
 @torch.no_grad()
 def _judged(net: JointNetwork, task: HiddenGoal, seed: int, noise: float) -> tuple[float, float]:
     """Mean distance at the beginning and at the end, every message delivered."""
-    found = task.distances(net, JUDGED, _stream(seed, "evaluation"), noise)
+    found = task.distances(net, JUDGED, stream(seed, "evaluation"), noise)
     return float(found[0].mean()), float(found[-1].mean())
 
 
-def _stream(seed: int, name: str) -> torch.Generator:
+def stream(seed: int, name: str) -> torch.Generator:
+    """Random numbers of one use, of those in `STREAMS`."""
     drawn = np.random.SeedSequence([seed, STREAMS[name]]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(drawn >> 1))
