@@ -14,13 +14,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarmhold.export import slices_cli
 from swarmhold.export.slices import seal_slices, slice_to_onnx
 from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.controller import ControllerConfig, RobotController
+from swarmhold.hardware.drivers.loopback import LoopbackDriver, LoopbackWorld
 from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
+from swarmhold.hardware.messages import Mode, Task
+from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.sliced import SlicedPolicy, policy_of
 from swarmhold.hardware.slices import SLICE_NAMES
+from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Observation
+from swarmhold.policies.bun import meeting
 from swarmhold.policies.bun.cost import cost_of
 from swarmhold.policies.bun.network import JointNetwork, Shape
 from swarmhold.policies.bun.slice import SliceNetwork, Units
@@ -213,3 +220,62 @@ def test_what_does_not_fit_is_refused_in_one_line(sealed: Path, tmp_path: Path) 
     (broken / "slice_3.onnx").write_bytes(model)
     with pytest.raises(BundleError, match=r"slice_3\.onnx is not the file that was sealed"):
         open_bundle(broken)
+
+
+def flown(policy: OnnxPolicy, silent: int, seconds: float = 6.0):
+    """Four robots in one process, of whom one says nothing; last ticks and controllers."""
+    place = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    world = LoopbackWorld(policy_spec("crazyflie"), place, np.zeros(4))
+    drivers = [LoopbackDriver(world, robot) for robot in range(4)]
+    for driver in drivers:
+        driver.connect()
+    task = Task((), (0.0, 0.0, 0.0), 5.0)
+    robots = [
+        RobotController(policy_of(policy, i, 4), task, ControllerConfig(i, 4, boot_id=i + 1))
+        for i in range(4)
+    ]
+    ticks, now = [], 10.0
+    for _ in range(round(seconds / 0.05)):
+        ticks = [
+            robot.tick(driver.read(), now) for robot, driver in zip(robots, drivers, strict=True)
+        ]
+        for driver, tick in zip(drivers, ticks, strict=True):
+            driver.command(tick.command)
+        now += 0.05
+        world.advance(0.05)
+        for tick in ticks:
+            if tick.state.robot != silent:
+                for robot in robots:
+                    robot.on_state(tick.state, now)
+    return ticks, robots, now
+
+
+def test_robots_miss_only_whom_they_listen_to_and_fly_on_without(sealed: Path) -> None:
+    ticks, robots, now = flown(OnnxPolicy(open_bundle(sealed)), silent=2)
+    modes = [Mode(tick.command.mode) for tick in ticks]
+    assert modes == [Mode.ACTIVE] * 4, (
+        "also robot 2, which hears nobody, and 0, which hears none now"
+    )
+    bits = [np.frombuffer(tick.state.accusations, "<u2") for tick in ticks]
+    heard = [[j for j in range(4) if bits[i][j] & Accusation.HEARD] for i in range(4)]
+    assert heard == [[], [0, 3], [], []]
+    assert ticks[3].status.weights == (1.0,) * 4 and ticks[1].status.weights == (1.0,) * 4
+    assert ticks[0].status.attention == (1.0, 0.0, 0.0, 0.0), "nobody"
+    assert ticks[1].status.attention == (0.5, 0.0, 0.0, 0.5)
+    assert [robot.team_complete(now) for robot in robots] == [False, True, True, True]
+
+
+def test_the_verb_learns_cuts_and_seals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meeting, "FIRST", 8)
+    monkeypatch.setattr(slices_cli, "LEAST_UPDATES", 8)
+    short = [str(tmp_path / "b"), "--robots", "3", "--edges", "1", "--updates", "9"]
+    assert slices_cli.main([*short, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert len(found["edges"]) == 1 and found["groups"] == 2 and "know nothing of" in said.err
+    plan = open_bundle(tmp_path / "b").manifest.slices
+    assert plan is not None and [list(edge) for edge in plan.edges] == found["edges"]
+    with pytest.raises(ConfigError, match="give 2 to 12 robots"):
+        slices_cli.main([*short[:2], "1"])

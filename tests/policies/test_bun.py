@@ -11,11 +11,13 @@ from torch import Tensor
 
 from swarmhold.export.bench import main
 from swarmhold.hardware.errors import ConfigError
+from swarmhold.policies.bun import navigation, navigation_study
 from swarmhold.policies.bun.arms import Study, run_arm, train
 from swarmhold.policies.bun.closure import closure_of
 from swarmhold.policies.bun.cost import cost_of
 from swarmhold.policies.bun.growth import EdgeGrowth, GrowthRule, NoGrowth, WeightGrowth
 from swarmhold.policies.bun.hidden_goal import OBSERVED, hidden_goal
+from swarmhold.policies.bun.navigation import HEARD, OWN, NavigationTwin, judge
 from swarmhold.policies.bun.network import JointNetwork, Shape
 
 SMALL = Shape(3, 4, 4, (6, 5))
@@ -184,3 +186,32 @@ def test_the_object_for_programs_and_the_page(tmp_path, capsys: pytest.CaptureFi
     ):
         with pytest.raises(ConfigError, match=message):
             main(argv)
+
+
+def test_navigation_is_learnt_and_told_of(
+    tmp_path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(navigation, "POOL", 16)
+    monkeypatch.setattr(navigation_study, "judge", lambda *_: navigation.Judged(2.0, 0.5, 1.0, 0.0))
+    monkeypatch.setattr(navigation_study, "FIRST", 8)
+    few = ["bun", "--task", "navigation", "--robots", "2", "--seeds", "1", "--updates", "12"]
+    assert main([*few, "--json", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["teams"][0]["robots"] == 2 and found["teams"][0]["edges"] == [1]
+    assert len(found["runs"]) == 12 and "N = 2" in (tmp_path / "bun-navigation.md").read_text()
+
+
+def test_the_twin_of_navigation_says_what_the_simulator_says() -> None:
+    """A controller that flies straight to its goal, through both kinds of inputs."""
+
+    class Straight(JointNetwork):
+        def forward(self, own: Tensor, heard: Tensor, valid: Tensor | None = None) -> Tensor:
+            assert heard.shape[1:3] == (2, 2) and own.shape[-1] == OWN
+            return torch.tanh(4.0 * own[..., 4:6])
+
+    net, twin = Straight(Shape(2, OWN, HEARD), stream()), NavigationTwin(2, 0)
+    assert judge(net, 16, 3, 0.0).on_goal > 0.9
+    idle = JointNetwork(net.shape, stream())
+    with torch.no_grad():
+        straight, aimless = (float(twin.loss(one, 64, stream(5), 0.1)) for one in (net, idle))
+    assert straight < 0.6 * aimless

@@ -17,6 +17,7 @@ from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.report.flight import read_flight
+from swarmhold.hardware.report.measures import false_alarms
 from swarmhold.hardware.report.recording import messages_of
 from swarmhold.policies.bun.network import JointNetwork, Shape
 
@@ -102,8 +103,14 @@ def test_a_ring_needs_six_flows_of_thirty(tmp_path):
                 assert told and told[0].endswith("these depend on hearing it: 2")
             fleet.check({3} if name == "ring" else set())
         counted[name] = len(found), *arrived(tmp_path / name, began, began + COUNTED_S)
-    print(counted)
     assert not orphans(str(tmp_path))
+    (thirty, before, robots), (six, after, same) = counted["all"], counted["ring"]
+    assert (thirty, six) == (30, 6) and robots == same == N
+    # Of what a robot hears, its own states are one flow more.
+    assert after / before == pytest.approx((6 + N) / (30 + N), rel=0.2)
     recorded = read_flight(tmp_path / "ring")
-    print([log.weights[-1] for log in recorded.robots])
-    assert counted["all"][0] == 30 and counted["ring"][0] == 6
+    assert false_alarms(recorded)[0] == 0, "who is not heard is not distrusted"
+    assert all(log.weights[-1, 3] == 0.0 for log in recorded.robots[:3]), "all know of the lost one"
+    behind = recorded.robots[2].attention  # the own entry is that of nobody
+    assert behind[len(behind) // 2, 3] == 1.0 and behind[-1].tolist() == [0, 0, 1, 0, 0, 0]
+    assert recorded.robots[1].attention[-1].tolist() == [0, 0, 1, 0, 0, 0], "the next one flies on"

@@ -85,6 +85,15 @@ class SlicePlan(BaseModel):
         return [receiver for receiver, sender in self.edges if sender == robot]
 
     @property
+    def groups(self) -> list[set[int]]:
+        """Robots between which there is a way of flows, in whatever direction."""
+        found: list[set[int]] = [{part.robot} for part in self.slices]
+        for pair in self.edges:
+            joined = set().union(*(group for group in found if group & set(pair)))
+            found = [group for group in found if not group & joined] + [joined]
+        return found
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Files that it needs of the bundle."""
         return tuple(name for part in self.slices for name in (part.file, part.golden))

@@ -87,14 +87,13 @@ class NavigationTwin:
         action, total, same = torch.zeros_like(position), torch.zeros(()), torch.eye(n)
         for _ in range(STEPS):
             own = torch.cat([velocity, action, goal - position], dim=-1)
-            heard = _between(torch.cat([position, velocity], dim=-1))
+            heard = between(torch.cat([position, velocity], dim=-1))
             valid = (torch.rand(episodes, n, n, generator=rng) >= dropout).float()
             valid = torch.maximum(valid, same)
-            action = net(_scaled(own, self._scale[0]), _scaled(heard, self._scale[1]), valid)
-            velocity = velocity + (self._speed * action - velocity) * min(1.0, STEP_S / LAG_S)
-            position = position + STEP_S * velocity
+            action = net(scaled(own, self._scale[0]), scaled(heard, self._scale[1]), valid)
+            position, velocity = follow(position, velocity, self._speed * action)
             away = (goal - position).square().sum(dim=-1).add(1e-6).sqrt().mean()
-            gaps = _between(position).square().sum(dim=-1).add(1e-6).sqrt() + 1e3 * same
+            gaps = between(position).square().sum(dim=-1).add(1e-6).sqrt() + 1e3 * same
             breach = torch.relu(APART - gaps).sum(dim=-1).mean()
             total = total + away + PRICE * breach
         return total / STEPS
@@ -117,7 +116,7 @@ def judge(net: JointNetwork, teams: int, seed: int, noise: float) -> Judged:
             distances.append(float(step.outcome.error.mean()))
             touched |= step.truth.touched
             own, heard = (
-                _scaled(torch.from_numpy(part).float(), by)
+                scaled(torch.from_numpy(part).float(), by)
                 for part, by in zip(_inputs(step.observation), scale, strict=True)
             )
             own, heard = (x + noise * torch.randn(x.shape, generator=rng) for x in (own, heard))
@@ -146,10 +145,17 @@ def _scales() -> tuple[Tensor, Tensor]:
     return torch.cat([scales(spec.self_fields)[SELF], team[:2]]), team
 
 
-def _scaled(values: Tensor, by: Tensor) -> Tensor:
+def follow(position: Tensor, velocity: Tensor, setpoint: Tensor) -> tuple[Tensor, Tensor]:
+    """Position and velocity after a step of the twin: m, m/s, all (B, N, 2)."""
+    velocity = velocity + (setpoint - velocity) * min(1.0, STEP_S / LAG_S)
+    return position + STEP_S * velocity, velocity
+
+
+def scaled(values: Tensor, by: Tensor) -> Tensor:
+    """As the contract's graphs do it."""
     return (values / by).clamp(-CLIP, CLIP)
 
 
-def _between(rows: Tensor) -> Tensor:
+def between(rows: Tensor) -> Tensor:
     """(B, N, N, F) of others, relative to oneself."""
     return rows[:, None] - rows[:, :, None]
