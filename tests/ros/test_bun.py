@@ -19,6 +19,7 @@ from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.measures import false_alarms
 from swarmhold.hardware.report.recording import messages_of
+from swarmhold.hardware.report.replay import replay
 from swarmhold.policies.bun.network import JointNetwork, Shape
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,7 +28,7 @@ from fleet import orphans, states, wait_for
 pytestmark = [pytest.mark.system, pytest.mark.quiet]
 N = 6
 OWN = (0, 1, 2, 3, 4)  # of the self token: all but the way home
-COUNTED_S = 4.0
+COUNTED_S = 3.5
 
 
 def followers(sources):
@@ -109,6 +110,7 @@ def test_a_ring_needs_six_flows_of_thirty(tmp_path):
     # Of what a robot hears, its own states are one flow more.
     assert after / before == pytest.approx((6 + N) / (30 + N), rel=0.2)
     recorded = read_flight(tmp_path / "ring")
+    assert replay(tmp_path / "ring", open_bundle(bundle)).figures()["action_difference"] < 0.05
     assert false_alarms(recorded)[0] == 0, "who is not heard is not distrusted"
     assert all(log.weights[-1, 3] == 0.0 for log in recorded.robots[:3]), "all know of the lost one"
     behind = recorded.robots[2].attention  # the own entry is that of nobody

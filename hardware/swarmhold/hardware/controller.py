@@ -319,11 +319,7 @@ class RobotController:
         """
         if self._estopped:
             return Mode.STOP
-        alone = (
-            self.policy.heeds is None
-            and self.team_size > 1
-            and not (weights[self._others] > 0.0).any()
-        )
+        alone = self._needs_company and not (weights[self._others] > 0.0).any()
         if not alone:
             self._alone_since = np.nan
         elif np.isnan(self._alone_since):
