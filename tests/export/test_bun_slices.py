@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_refused_in_one_line(sealed: Path, tmp_path: Path) 
     bundle = open_bundle(sealed)
     with pytest.raises(BundleError, match="cut for 4 robots, not for 5; fly it with --robots 4"):
         policy_of(OnnxPolicy(bundle), 0, 5)
-    with pytest.raises(BundleError, match="it can be flown, and nothing else"):
+    with pytest.raises(BundleError, match="it can be flown and replayed, and nothing else"):
         OnnxPolicy(bundle).act(observation(np.random.default_rng(0)), np.ones(3))
 
     def stranger(manifest, _):

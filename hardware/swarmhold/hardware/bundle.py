@@ -25,13 +25,7 @@ from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.shipped import located, shipped
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
-from swarmhold.hardware.slices import (
-    SLICE_NAMES,
-    SLICE_REQUIRED,
-    SlicePlan,
-    check_plan,
-    load_slices,
-)
+from swarmhold.hardware.slices import SLICE_NAMES, SLICE_REQUIRED, SlicePlan, load_slices
 from swarmhold.hardware.slot import current_of, is_slot
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 
@@ -75,18 +69,26 @@ class Bundle:
         digest: sha256 of the manifest's bytes, which hold the digests of all files.
         spec: the contract, equal to the code's own.
         health: calibrated settings.
-        session: ready to run; of a policy that is cut into slices, robot 0's.
+        sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
-        slices: sessions of all robots, where it is cut into slices.
     """
 
     manifest: Manifest
     digest: str
     spec: PolicySpec
     health: HealthSettings
-    session: onnxruntime.InferenceSession
+    sessions: tuple[onnxruntime.InferenceSession, ...]
     signed_by: str | None = None
-    slices: tuple[onnxruntime.InferenceSession, ...] = ()
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """Of the policy that all robots share; raises `BundleError` if each has its own."""
+        if self.manifest.slices is not None:
+            raise BundleError(
+                f"{self.manifest.name} is cut into slices, one for each robot of a team of "
+                f"{len(self.sessions)}; it can be flown and replayed, and nothing else"
+            )
+        return self.sessions[0]
 
     @property
     def short_digest(self) -> int:
@@ -147,8 +149,7 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    digest, slices = hashlib.sha256(raw).hexdigest(), sessions if manifest.slices else ()
-    return Bundle(manifest, digest, spec, health, sessions[0], signed_by, slices)
+    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, sessions, signed_by)
 
 
 def _sessions(
@@ -163,8 +164,7 @@ def _sessions(
         _check_graph(session, spec, manifest.memory, path)
         _replay(session, contents["golden.npz"], names, path)
         return (session,)
-    check_plan(manifest.slices, spec, path)
-    sessions = load_slices(manifest.slices, contents, _load, path)
+    sessions = load_slices(manifest.slices, spec, contents, _load, path)
     for part, session in zip(manifest.slices.slices, sessions, strict=True):
         _replay(session, contents[part.golden], SLICE_NAMES, path)
     return sessions

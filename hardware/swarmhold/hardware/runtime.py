@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from swarmhold.hardware.bundle import HIDDEN, Bundle
 from swarmhold.hardware.entity_budget import Entities, EntityBudget
-from swarmhold.hardware.errors import BundleError
 from swarmhold.hardware.types import Bool, Float, Observation
 
 MOST_PAIRS = 2**18  # of teammates and obstacles, over all robots, that go through the graph at once
@@ -62,11 +61,6 @@ class OnnxPolicy:
             health: (..., M) attention weights.
             hidden: (..., H) from the decision before; None: start from zero.
         """
-        if self.bundle.slices:
-            raise BundleError(
-                f"{self.bundle.manifest.name} is cut into slices, one for each robot of a team of "
-                f"{len(self.bundle.slices)}; it can be flown, and nothing else"
-            )
         lead = observation.self_token.shape[:-1]
         mates = max(health.shape[-1], 1)
         feeds = observation.graph_inputs(health)

@@ -30,7 +30,7 @@ class SlicedPolicy(OnnxPolicy):
         plan = bundle.manifest.slices
         assert plan is not None
         self._own, self._widths = list(plan.own), widths_of(plan, robot)
-        self._session, self._mates = bundle.slices[robot], len(plan.slices) - 1
+        self._session, self._mates = bundle.sessions[robot], len(plan.slices) - 1
         self._sources = plan.slices[robot].subscribe
         self._rows = [source.robot - (source.robot > robot) for source in self._sources]
         self._age = bundle.spec.team_size - 1  # the last value of a teammate's token

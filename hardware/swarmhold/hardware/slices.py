@@ -136,6 +136,7 @@ def check_plan(plan: SlicePlan, spec: PolicySpec, path: Path) -> None:
 
 def load_slices(
     plan: SlicePlan,
+    spec: PolicySpec,
     contents: Mapping[str, bytes],
     load: Callable[[bytes, Path], Any],
     path: Path,
@@ -143,14 +144,16 @@ def load_slices(
     """Sessions of all slices, in roster order.
 
     Args:
-        plan: checked.
+        plan: of the manifest.
+        spec: contract of its robots.
         contents: files of the bundle.
         load: makes a session of a graph.
         path: of the bundle, for messages.
 
     Raises:
-        BundleError: a graph is not the one of the manifest.
+        BundleError: the plan makes no sense, or a graph is not the one of the manifest.
     """
+    check_plan(plan, spec, path)
     sessions = []
     for robot, part in enumerate(plan.slices):
         if hashlib.sha256(contents[part.file]).hexdigest() != part.slice_hash:
