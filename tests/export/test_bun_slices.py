@@ -274,7 +274,7 @@ def test_the_verb_learns_cuts_and_seals(
     assert slices_cli.main([*short, "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
-    assert len(found["edges"]) == 1 and found["groups"] == 2 and "know nothing of" in said.err
+    assert len(found["edges"]) == 1 and found["groups"] == 2 and "these do not meet" in said.err
     plan = open_bundle(tmp_path / "b").manifest.slices
     assert plan is not None and [list(edge) for edge in plan.edges] == found["edges"]
     with pytest.raises(ConfigError, match="give 2 to 12 robots"):

@@ -63,9 +63,12 @@ def main(argv: list[str]) -> int:
     )
     open_bundle(args.out)
     share, most = cost_of(net).share, args.robots * (args.robots - 1)
-    if len(plan.groups) > 1:
-        apart = " and ".join(str(sorted(group)) for group in plan.groups)
-        note(f"warning: {apart} know nothing of each other; try another --seed, or more --edges")
+    deaf = [part.robot for part in plan.slices if not part.hears]
+    if len(plan.groups) > 1 or len(deaf) > 1:
+        note(
+            f"warning: {', '.join(map(str, deaf)) or 'nobody'} hear nobody, in {len(plan.groups)} "
+            "groups without a flow between them: these do not meet; try more --edges"
+        )
     if args.json:
         found = {"bundle": str(args.out), "digest": digest, "edges": plan.edges}
         print_json({**found, "groups": len(plan.groups), "flop_share": share})

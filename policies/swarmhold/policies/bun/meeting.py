@@ -21,10 +21,11 @@ from swarmhold.policies.bun.network import JointNetwork, Shape
 from swarmhold.sim.scenarios.rendezvous import Rendezvous
 
 ROBOT = "crazyflie"
-OWN = (0, 1, 2, 3, 4)  # of the self token: velocity, yaw rate and last action, and not the way home
+OWN = (0, 1)  # of the self token: velocity; the last action invites to swing, home to meet there
 HEARD = 8  # of the teammate token: all but its age
 STEPS = 40  # of 0.2 s
 NEAREST, PRICE = 0.6, 2.0  # m between centres, from which on coming nearer costs so much a metre
+SMOOTH = 0.5  # price of a squared change of the set-point, in shares of its bound
 EPISODES, POOL, DROPOUT = 32, 1024, 0.1
 FIRST, EVERY = 100, 25  # update of the first edge, and updates from one to the next
 
@@ -47,7 +48,7 @@ class MeetingTwin:
         self._speed = spec.action_bound[0]
 
     def loss(self, net: JointNetwork, rng: torch.Generator) -> Tensor:
-        """Mean distance between robots (m), and what coming too near costs."""
+        """Mean distance between robots (m), and what it costs to come too near and to swing."""
         position = self._starts[torch.randint(POOL, (EPISODES,), generator=rng)]
         batch, n = position.shape[:2]
         velocity, action = torch.zeros_like(position), torch.zeros_like(position)
@@ -55,11 +56,12 @@ class MeetingTwin:
         heading = torch.tensor([1.0, 0.0]).expand(batch, n, n, 2)
         total = torch.zeros(())
         for _ in range(STEPS):
-            own = torch.cat([velocity, torch.zeros(batch, n, 1), action], dim=-1)
             heard = torch.cat([between(position), flat, between(velocity), flat, heading], dim=-1)
             valid = (torch.rand(batch, n, n, generator=rng) >= DROPOUT).float()
             valid = torch.maximum(valid, same)
-            action = net(scaled(own, self._own), scaled(heard, self._heard), valid)
+            before = action
+            action = net(scaled(velocity, self._own), scaled(heard, self._heard), valid)
+            total = total + SMOOTH * (action - before).square().sum(dim=-1).mean()
             position, velocity = follow(position, velocity, self._speed * action)
             gaps = between(position).square().sum(dim=-1).add(1e-6).sqrt() + NEAREST * same
             total = total + gaps.mean() + PRICE * torch.relu(NEAREST - gaps).sum(dim=-1).mean()
