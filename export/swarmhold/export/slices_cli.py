@@ -30,7 +30,7 @@ class SlicesArgs:
     robots: int = 6
     """Crazyflies of the team; the bundle is for exactly so many."""
     edges: int = 0
-    """Flows of states that may be needed; 0: one per robot."""
+    """Flows of states that may be needed; 0: two per robot."""
     updates: int = 600
     """Gradient steps."""
     seed: int = 0
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
             f"--robots {args.robots}, --edges {args.edges}, --updates {args.updates}: give 2 to "
             f"{MOST_ROBOTS} robots, no negative budget, and more than {LEAST_UPDATES} updates"
         )
-    budget = args.edges or args.robots
+    budget = args.edges or 2 * args.robots
     note(f"{args.robots} robots, a budget of {budget} edges: {args.updates} updates")
     net, growth = meet(args.robots, budget, args.updates, args.seed, note)
     # Thresholds of the same bodies under another policy; how that one moves is not held against it.

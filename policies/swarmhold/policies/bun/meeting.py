@@ -21,7 +21,10 @@ from swarmhold.policies.bun.network import JointNetwork, Shape
 from swarmhold.sim.scenarios.rendezvous import Rendezvous
 
 ROBOT = "crazyflie"
-OWN = (0, 1)  # of the self token: velocity; the last action invites to swing, home to meet there
+OWN = (
+    0,
+    1,
+)  # of the self token: velocity; to know the last action invites to swing, home to go there
 HEARD = 8  # of the teammate token: all but its age
 STEPS = 40  # of 0.2 s
 NEAREST, PRICE = 0.6, 2.0  # m between centres, from which on coming nearer costs so much a metre
