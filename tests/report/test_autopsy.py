@@ -23,14 +23,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from autopsy_flights import record
 from gap_flights import write_flight
 
-DEAD, LIAR, DIED, LIED = 2, 0, 3.0, 5.0
+DEAD, LIAR, DIED, LIED = 2, 0, 2.0, 3.5
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, coverage_bundle):
     """One robot dies, and later another lies."""
     where = tmp_path_factory.mktemp("autopsy") / "flight"
-    return record(where, coverage_bundle, 4, 7.0, {DEAD: DIED}, {LIAR: LIED})
+    return record(where, coverage_bundle, 4, 5.0, {DEAD: DIED}, {LIAR: LIED})
 
 
 def told(capsys, *given):
