@@ -197,7 +197,7 @@ def _stage1(
     if any(one is None for one in asked):
         return None
     flight = [one for one in asked if one is not None]
-    end = min(one.t[-1] for one in flight)  # beyond it somebody does not decide any more
+    end = max(one.t[-1] for one in flight)  # who decides no more keeps its last value
     t = np.arange(START_S, end, STEP_S)
     if len(t) < 2:
         return None

@@ -233,9 +233,9 @@ def _mask(found: Autopsy) -> str:
     )
     low, high = told["gain_range_m"]
     lead = (
-        f"The same flight in the twin, {told['twins']} times, with robot {masked.robot} at weight "
-        f"0 from {masked.at:g} s on: it would have gained {told['gain_m']:.4f} m of task error "
-        f"({low:.4f} to {high:.4f}). Failed robots do what they did and do not count."
+        f"The same flight in the twin ({told['twins']} of each arm), robot {masked.robot} at "
+        f"weight 0 from {masked.at:g} s on: it would have gained {told['gain_m']:.4f} m of task "
+        f"error ({low:.4f} to {high:.4f}). Failed robots do what they did and do not count."
     )
     legend = (
         "<div class='legend'><span><i class='real'></i>as it was</span><span><i></i>masked</span>"
