@@ -39,6 +39,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   learning     tables of evidence on fault tolerance and robustness, from nothing
   autopsy      who failed first, by Patient-0 and by simpler ways, where the truth is known
   pjap         replay priorities for offline learning, on games with two players
+  offline      a deployed policy fine-tuned on recordings, with priorities and without
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   drills       what a team feels of dead, doubled, lying and repeated supervisors
   onnx         inference time of a bundle against team size
@@ -78,6 +79,10 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.offline.pjap_cli import main as pjap
 
         return pjap(argv[1:])
+    if name == "offline":
+        from swarmhold.policies.offline.offline_cli import main as offline
+
+        return offline(argv[1:])
     if name == "detectors":
         from swarmhold.policies.detectors_cli import main as detectors
 

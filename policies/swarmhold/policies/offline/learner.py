@@ -28,7 +28,7 @@ STRAY = 0.3  # spread of the actions off the data that are near the policy's
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Hyper-parameters of a step; critic, CQL and target rate after OG-MARL's PJAP code.
+    """Hyper-parameters of a step.
 
     Attributes:
         gamma: discount per decision.
@@ -41,10 +41,10 @@ class Rates:
         cloning: weight of departing from the recorded actions, likewise.
     """
 
-    gamma: float = 0.97
-    actor: float = 3e-4
+    gamma: float = 0.95
+    actor: float = 1e-4
     critic: float = 1e-3
-    tau: float = 0.005
+    tau: float = 0.02
     cql: float = 0.0
     samples: int = 4
     anchor: float = 0.1
@@ -119,6 +119,7 @@ class OfflineLearner:
     target_actor: Actor = field(init=False)
     target_critics: list[ValueNet] = field(init=False)
     _optimisers: list[torch.optim.Optimizer] = field(init=False)
+    _moved: bool = False
 
     def __post_init__(self) -> None:
         """Slow copies, each of its own network, and one optimiser for each network."""
@@ -158,6 +159,7 @@ class OfflineLearner:
         if learn_actor:
             loss = self.actor_loss(ticks)
             _descend(self._optimisers[0], self.actor, loss)
+            self._moved = True
             figures["actor_loss"] = float(loss.detach())
         self._follow()
         return figures
@@ -170,7 +172,7 @@ class OfflineLearner:
         after = np.minimum(rows + 1, len(data.alive) - 1)
         reward = torch.from_numpy(_team_reward(data, rows) / self.scale).float()
         with torch.no_grad():
-            future = self._joint(self.target_actor, after)
+            future = self._future(after)
             seen = self.insight.values[after]
             values = torch.stack([critic(seen, future) for critic in self.target_critics])
             wanted = reward + rates.gamma * on * values.min(dim=0).values
@@ -212,6 +214,13 @@ class OfflineLearner:
         with torch.no_grad():
             found = torch.minimum(*(critic(seen, action) for critic in self.critics))
         return found.numpy() * self.scale
+
+    def _future(self, rows: Int) -> Tensor:
+        """(B, N, A) actions of the slow actor, which before its first step are the deployed."""
+        if self._moved:
+            return self._joint(self.target_actor, rows)
+        counts = torch.from_numpy(self.data.counts[rows])[..., None]
+        return torch.where(counts, torch.from_numpy(self.deployed[rows]), self._applied(rows))
 
     def _joint(self, actor: Actor, rows: Int) -> Tensor:
         """(B, N, A) an actor's actions; those recorded of robots that are not under its control."""

@@ -16,6 +16,7 @@ from swarmhold.policies.offline.safeguards import CAP, Verdict, deviation, sane_
 from swarmhold.policies.offline.store import SequenceStore
 from swarmhold.policies.offline.view import Transitions
 
+DELAY = 2  # critic steps for each of the actor
 LOOKED_AT = 2048  # decisions by which values are judged
 Report = Callable[[int, dict[str, float]], None]
 
@@ -38,9 +39,9 @@ class Plan:
         seed: of everything.
     """
 
-    steps: int = 2000
-    critic_first: int = 400
-    batch: int = 32
+    steps: int = 5000
+    critic_first: int = 3000
+    batch: int = 64
     length: int = 5
     refresh: int = 100
     prioritised: bool = True
