@@ -117,9 +117,9 @@ def _line(found: dict[str, Any], name: str) -> str:
 def _seed(row: dict[str, Any]) -> str:
     said = "; ".join(row["refusals"]) or "no safeguard objects"
     return (
-        f"- seed {row['seed']}, {row['arm']}: {row['return']:.1f}, {row['effective']:.0f} effective "
-        f"sequences, departure from the deployed policy {row['deviation']:.3f} of the action range "
-        f"after {row['steps']} steps; {said}"
+        f"- seed {row['seed']}, {row['arm']}: {row['return']:.1f}, {row['effective']:.0f} "
+        f"effective sequences, departure from the deployed policy {row['deviation']:.3f} of "
+        f"the action range after {row['steps']} steps; {said}"
     )
 
 
