@@ -33,7 +33,9 @@ class FinetuneArgs:
     out: Path
     """New run folder."""
     steps: int = 5000
-    """Gradient steps; the critics are alone for the first 3,000."""
+    """Gradient steps, those of the critics alone among them."""
+    critic_first: int = 3000
+    """Steps in which only the critics learn."""
     uniform: bool = False
     """Replay all sequences alike, instead of those near the policy more often (PJAP)."""
     cap: float = CAP
@@ -49,11 +51,14 @@ class FinetuneArgs:
 def main(argv: list[str]) -> int:
     """Fine-tune; 1 and no run folder if a safeguard refuses what came out."""
     args = parse(FinetuneArgs, argv, "swarmhold finetune")
-    plan = Plan(steps=args.steps, cap=args.cap, prioritised=not args.uniform, seed=args.seed)
-    if args.steps <= plan.critic_first or args.episodes < 2 or not 0.0 < args.cap <= 1.0:
+    plan = Plan(
+        args.steps, args.critic_first, prioritised=not args.uniform, cap=args.cap, seed=args.seed
+    )
+    if not 0 <= args.critic_first < args.steps or args.episodes < 2 or not 0.0 < args.cap <= 1.0:
         raise ConfigError(
-            f"--steps {args.steps}, --episodes {args.episodes}, --cap {args.cap:g}: need more than "
-            f"{plan.critic_first} steps, 2 episodes, and a cap above 0 and up to 1"
+            f"--steps {args.steps}, --critic-first {args.critic_first}, "
+            f"--episodes {args.episodes}, --cap {args.cap:g}: need more steps than the critics "
+            "alone have, 2 episodes, and a cap above 0 and up to 1"
         )
     if args.out.exists():
         raise ConfigError(f"{args.out} exists already; choose a new folder for the run")
