@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.arms import make_actor
 from swarmhold.policies.checkpoint import load_run, save, write_json
 from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.offline import finetune_cli
+from swarmhold.policies.offline.gate import simulate
 from swarmhold.policies.offline.view import Transitions, rolled
 from swarmhold.sim.env import SwarmEnv
 
@@ -85,15 +88,14 @@ def make_dataset(folder: Path, run: Path, wrong: bool = False) -> Path:
 
 
 def finetune(run: Path, data: Path, out: Path, *more: str) -> int:
-    return main(
-        ["finetune", str(run), "--data", str(data), "--out", str(out), "--steps", "60"]
-        + ["--critic-first", "30", "--episodes", "4", "--json", *more]
-    )
+    few = ["--steps", "60", "--critic-first", "30", "--episodes", "4", "--json"]
+    return main(["finetune", str(run), "--data", str(data), "--out", str(out), *few, *more])
 
 
 def test_a_policy_goes_on_learning_or_stays(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(finetune_cli, "simulate", partial(simulate, kinds=("spoof",)))
     run = make_run(tmp_path / "run")
     data = make_dataset(tmp_path / "data", run)
     code = finetune(run, data, tmp_path / "next")

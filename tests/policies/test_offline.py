@@ -33,7 +33,7 @@ def make_actor(seed: int = 0) -> Actor:
     return HealthAttentionActor(SPEC, 16, 2).eval()
 
 
-def flight(teams: int = 4, broken: bool = False, noise: float = 0.2, seed: int = 0) -> Transitions:
+def flight(teams: int = 3, broken: bool = False, noise: float = 0.2, seed: int = 0) -> Transitions:
     env = SwarmEnv(Carry(), "epuck", teams, 2, seed=seed)
     faults = [[FaultSpec("freeze", 1, 5.0)] if broken else [] for _ in range(teams)]
     return rolled(env, make_actor(), noise, 0, faults)
@@ -90,7 +90,7 @@ def test_sequences_stay_within_an_episode(whole: Transitions) -> None:
     assert (data.episode_id[store.ticks] == data.episode_id[store.ticks][:, :1]).all()
     assert (np.diff(store.ticks, axis=1) == 1).all()
     assert len(np.unique(store.ticks)) == store.ticks.size
-    assert len(store.ticks) == 6 * (150 // 7)
+    assert len(store.ticks) == 5 * (150 // 7)
     assert not data.follows[np.flatnonzero(data.truncated.any(axis=1))].any()
 
 
@@ -125,7 +125,7 @@ def test_rare_faults_get_their_share() -> None:
 
 
 def test_priorities_times_balance_have_the_effective_size(broken: Transitions) -> None:
-    store = SequenceStore.cut(joined([broken, flight(8, seed=2)]), 5)
+    store = SequenceStore.cut(joined([broken, flight(5, seed=2)]), 5)
     store.refresh(make_actor(1), np.random.default_rng(0))
     store.focus(Focus(0.3, 0.1, 20.0), 0.0)
     assert store.effective == pytest.approx(0.3 * len(store.ticks), rel=1e-3)
@@ -163,9 +163,9 @@ def test_the_conservative_term_presses_values_off_the_data(whole: Transitions) -
     for cql in (0.0, 1.0):
         learner = learner_of(whole, cql=cql)
         rng = np.random.default_rng(0)
-        for _ in range(60):
-            learner.step(rng.integers(0, 600, 64), learn_actor=False)
-        rows = np.arange(0, 600, 7)
+        for _ in range(40):
+            learner.step(rng.integers(0, 450, 64), learn_actor=False)
+        rows = np.arange(0, 450, 7)
         seen, action = learner.insight.values[rows], learner._applied(rows)
         with torch.no_grad():
             off = learner.critics[0](seen, torch.rand_like(action) * 2 - 1)
@@ -178,8 +178,8 @@ def test_the_policy_learns_what_pays(whole: Transitions) -> None:
     paid = dataclasses.replace(whole, reward=whole.act_applied[..., :1].mean(axis=1).repeat(2, 1))
     learner = learner_of(paid, gamma=0.5, anchor=0.0, cloning=0.0, actor=1e-3)
     rng = np.random.default_rng(0)
-    for step in range(120):
-        learner.step(rng.integers(0, 600, 64), learn_actor=step >= 60)
+    for step in range(80):
+        learner.step(rng.integers(0, 450, 64), learn_actor=step >= 30)
     risen = whole.actions_of(learner.actor) - whole.act_policy
     assert (risen[..., 0].mean(axis=0) > 0.1).all()
 
