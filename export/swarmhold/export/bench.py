@@ -40,6 +40,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   autopsy      who failed first, by Patient-0 and by simpler ways, where the truth is known
   pjap         replay priorities for offline learning, on games with two players
   offline      a deployed policy fine-tuned on recordings, with priorities and without
+  bun          who must hear whom: sparse joint policies grown edge by edge, against dense ones
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   drills       what a team feels of dead, doubled, lying and repeated supervisors
   onnx         inference time of a bundle against team size
@@ -83,6 +84,10 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.offline.offline_cli import main as offline
 
         return offline(argv[1:])
+    if name == "bun":
+        from swarmhold.policies.bun.cli import main as bun
+
+        return bun(argv[1:])
     if name == "detectors":
         from swarmhold.policies.detectors_cli import main as detectors
 

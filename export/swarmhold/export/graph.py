@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import onnx
 import torch
@@ -45,13 +46,35 @@ def to_onnx(actor: Actor, spec: PolicySpec) -> bytes:
     if actor.memory:
         example.append(torch.zeros(2, actor.memory))
         axes |= {HIDDEN: {0: "B"}, HIDDEN_NEXT: {0: "B"}}
+    return exported(actor.eval(), tuple(example), inputs, outputs, axes)
+
+
+def exported(
+    module: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: dict[str, dict[int, str]],
+) -> bytes:
+    """Export a module.
+
+    Args:
+        module: what is exported.
+        example: its inputs.
+        inputs: their names.
+        outputs: names of its outputs.
+        axes: names of free axes.
+
+    Returns:
+        The model, checked, without external data.
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter is announced to go; it is 20 times faster and its graphs smaller.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            actor.eval(),
-            tuple(example),
+            module,
+            example,
             buffer,
             dynamo=False,
             opset_version=OPSET,

@@ -17,9 +17,16 @@ MOST_EXCUSED_S = 0.5  # s of somebody's silence that the receiver's own stalls m
 class Beliefs:
     """Last message of every robot, with receipt times of the receiver's own clock."""
 
-    def __init__(self, n: int, bundle: int = 0) -> None:
-        """Nothing heard yet from any of n robots; `bundle` is what they should fly, 0: any."""
+    def __init__(self, n: int, bundle: int = 0, heeded: Bool | None = None) -> None:
+        """Nothing heard yet from anybody.
+
+        Args:
+            n: robots in the roster.
+            bundle: what they should fly; 0: any.
+            heeded: (N) those who are listened to, so that only their silence is one; None: all.
+        """
         self._n = n
+        self._heeded = np.ones(n, bool) if heeded is None else heeded
         self._heard_at = np.full(n, -np.inf)
         self._moved_at = np.full(n, -np.inf)
         self._boot_id = np.zeros(n)
@@ -50,7 +57,7 @@ class Beliefs:
             now: s, receiver's monotonic clock.
         """
         robot = state.robot
-        if not 0 <= robot < self._n:
+        if not (0 <= robot < self._n and self._heeded[robot]):
             return
         rebooted = state.boot_id != self._boot_id[robot]
         silent = now - self._heard_at[robot]
@@ -138,7 +145,7 @@ class Beliefs:
             *(self._position.copy(), self._velocity.copy(), self._stamp.copy()),
             *(self._heard_at.copy(), self._shown_boot, fresh),
         )
-        missing = np.isinf(age) & np.isfinite(self._expected_at)
+        missing = np.isinf(age) & np.isfinite(self._expected_at) & self._heeded
         age = np.where(missing, now - self._expected_at, age)
         stuck = np.where(missing, 0.0, now - self._moved_at)
         return MonitorInput(

@@ -25,6 +25,7 @@ from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.shipped import located, shipped
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
+from swarmhold.hardware.slices import SLICE_NAMES, SLICE_REQUIRED, SlicePlan, load_slices
 from swarmhold.hardware.slot import current_of, is_slot
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 
@@ -56,6 +57,7 @@ class Manifest(BaseModel):
     created: str
     version: int = Field(1, ge=1)
     memory: MemoryRule | None = None
+    slices: SlicePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Bundle:
         digest: sha256 of the manifest's bytes, which hold the digests of all files.
         spec: the contract, equal to the code's own.
         health: calibrated settings.
-        session: ready to run.
+        sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
     """
 
@@ -75,8 +77,18 @@ class Bundle:
     digest: str
     spec: PolicySpec
     health: HealthSettings
-    session: onnxruntime.InferenceSession
+    sessions: tuple[onnxruntime.InferenceSession, ...]
     signed_by: str | None = None
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """Of the policy that all robots share; raises `BundleError` if each has its own."""
+        if self.manifest.slices is not None:
+            raise BundleError(
+                f"{self.manifest.name} is cut into slices, one for each robot of a team of "
+                f"{len(self.sessions)}; it can be flown and replayed, and nothing else"
+            )
+        return self.sessions[0]
 
     @property
     def short_digest(self) -> int:
@@ -97,6 +109,11 @@ class Bundle:
 def graph_names(remembers: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of a graph's inputs and outputs, with memory or without."""
     return ((*INPUTS, HIDDEN), (*OUTPUTS, HIDDEN_NEXT)) if remembers else (INPUTS, OUTPUTS)
+
+
+def required(slices: SlicePlan | None) -> tuple[str, ...]:
+    """Files without which there is no bundle, whole or cut into slices."""
+    return REQUIRED if slices is None else (*SLICE_REQUIRED, *slices.files)
 
 
 def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
@@ -127,14 +144,30 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
                 f"{path}: {name} is not the file that was sealed (sha256 differs); "
                 "get a fresh copy or export again"
             )
-    session = _load(contents["model.onnx"], path)
-    _check_graph(session, spec, manifest.memory, path)
-    _replay(session, contents["golden.npz"], graph_names(manifest.memory is not None), path)
+    sessions = _sessions(manifest, spec, contents, path)
     try:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, session, signed_by)
+    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, sessions, signed_by)
+
+
+def _sessions(
+    manifest: Manifest, spec: PolicySpec, contents: dict[str, bytes], path: Path
+) -> tuple[onnxruntime.InferenceSession, ...]:
+    """The graph, or one per robot, with golden vectors replayed."""
+    if manifest.slices is None:
+        session, names = (
+            _load(contents["model.onnx"], path),
+            graph_names(manifest.memory is not None),
+        )
+        _check_graph(session, spec, manifest.memory, path)
+        _replay(session, contents["golden.npz"], names, path)
+        return (session,)
+    sessions = load_slices(manifest.slices, spec, contents, _load, path)
+    for part, session in zip(manifest.slices.slices, sessions, strict=True):
+        _replay(session, contents[part.golden], SLICE_NAMES, path)
+    return sessions
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -164,7 +197,7 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
     Args:
         folder: made if absent; files of an older bundle in it are replaced.
         fields: manifest fields but `schema_version`, `spec`, `spec_digest`, `files`.
-        files: contents by name; the `REQUIRED` ones at least.
+        files: contents by name; the required ones at least.
 
     Returns:
         The bundle's digest.
@@ -172,7 +205,7 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
     Raises:
         BundleError: a required file is missing.
     """
-    missing = [name for name in REQUIRED if name not in files]
+    missing = [name for name in required(fields.get("slices")) if name not in files]
     if missing:
         raise BundleError(f"cannot seal {folder}: {', '.join(missing)} missing")
     spec = policy_spec(fields["robot"])
@@ -187,7 +220,7 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
     (folder / SIGNATURE).unlink(missing_ok=True)  # it vouched for the older one
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    left_out = {"memory"} if manifest.memory is None else None
+    left_out = {name for name in ("memory", "slices") if getattr(manifest, name) is None}
     raw = (manifest.model_dump_json(indent=2, exclude=left_out) + "\n").encode()
     (folder / "manifest.json").write_bytes(raw)
     return hashlib.sha256(raw).hexdigest()
@@ -267,7 +300,7 @@ def _parse_manifest(raw: bytes, path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(f"{path}: manifest.json: {where}: {first['msg']}") from error
-    missing = [name for name in REQUIRED if name not in manifest.files]
+    missing = [name for name in required(manifest.slices) if name not in manifest.files]
     if missing:
         raise BundleError(f"{path}: the manifest does not list {', '.join(missing)}; export again")
     return manifest

@@ -11,7 +11,6 @@ from swarmhold.hardware.beliefs import Beliefs
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.frames import kinematics_of, seen_by, to_world
-from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.memory import Memory
 from swarmhold.hardware.messages import (
     EVERYBODY,
@@ -23,9 +22,7 @@ from swarmhold.hardware.messages import (
     SensorFrame,
     Task,
 )
-from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe
-from swarmhold.hardware.office import supersedes
 from swarmhold.hardware.ramp import Ramp
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
 from swarmhold.hardware.safety import Limit, safe_setpoint, safety_config
@@ -33,6 +30,7 @@ from swarmhold.hardware.shadow import Decision
 from swarmhold.hardware.stack import row
 from swarmhold.hardware.surroundings import as_bodies, scene_of
 from swarmhold.hardware.team_health import LocalOutput, LocalState, Look, local_init, local_step
+from swarmhold.hardware.told import Told
 from swarmhold.hardware.types import (
     Float,
     Observation,
@@ -120,10 +118,10 @@ class RobotController:
         n = config.team_size
         self._own = np.arange(n) == config.robot
         self._others = teammate_index(n)[config.robot]
-        self._beliefs = Beliefs(n, policy.bundle.short_digest)
+        self._heeded, self._needs_company = policy.heeded(n), policy.heeds is None and n > 1
+        self._beliefs = Beliefs(n, policy.bundle.short_digest, self._heeded)
         self.kept: Kept = (local_init(self.settings, (), n), None)
-        self._table: HealthTable | None = None
-        self._table_at = -np.inf
+        self._told = Told(n, self.settings.lease_s)
         self._action: Float = np.zeros(spec.action_size)
         self._applied: Float = np.zeros(spec.action_size)
         self._decided_at = -np.inf
@@ -156,16 +154,11 @@ class RobotController:
 
     def on_table(self, table: HealthTable, now: float) -> None:
         """A health table arrived; older terms and replays are dropped."""
-        if len(table.weights) != self._config.team_size:
-            return
-        if supersedes(table, self._table, now - self._table_at):
-            self._table, self._table_at = table, now
+        self._told.hear(table, now)
 
     def team_complete(self, now: float) -> bool:
-        """Whether every teammate has been heard, or is known to the supervisor to be lost."""
-        here = np.isfinite(self._beliefs.age(now))
-        if self._table is not None:
-            here |= np.asarray(self._table.states) == HealthState.LOST
+        """Whether everyone who is listened to has been heard, or is lost to the supervisor."""
+        here = np.isfinite(self._beliefs.age(now)) | ~self._heeded | self._told.lost
         return bool(here[self._others].all())
 
     def on_activate(self) -> None:
@@ -255,29 +248,30 @@ class RobotController:
             self._assembled = True
             self._beliefs.expect(now)
             self.kept = local_init(self.settings, (), self._config.team_size), None
-        table: Float = np.ones(self._config.team_size)
-        if self._table is not None:
-            table = np.asarray(self._table.weights, float)
         return Look(
             inputs,
             heard=self._beliefs.accusations,
             reporting=inputs.age <= self.settings.monitor.silent_s,
-            table=np.clip(np.where(np.isnan(table), 0.0, table), 0.0, 1.0),
-            table_age_s=np.asarray(now - self._table_at),
+            table=self._told.weights,
+            table_age_s=np.asarray(self._told.age(now)),
             own=self._own,
         )
 
     def _is_assembled(self, age: Float, now: float) -> bool:
         """Whether everybody is heard right now, or the wait for it is over."""
         self._first_look = min(self._first_look, now)
-        present = (age[self._others] <= self.settings.monitor.silent_s).all()
-        return bool(present) or now - self._first_look > ASSEMBLE_S
+        present = (age <= self.settings.monitor.silent_s) | ~self._heeded
+        return bool(present[self._others].all()) or now - self._first_look > ASSEMBLE_S
 
     def _weights(self, local: LocalOutput) -> Float:
-        """Of everybody; who says that it is stopped counts for nothing."""
+        """Of everybody; who says that it is stopped counts for nothing.
+
+        Of those whom the policy does not heed a robot knows what it was told last.
+        """
         if not self._config.reweight:
             return np.ones(self._config.team_size)
-        return np.where(self._beliefs.stopped, 0.0, local.weights)
+        known = np.where(self._heeded | self._own, local.weights, self._told.weights)
+        return np.where(self._beliefs.stopped, 0.0, known)
 
     def ask(self, frame: SensorFrame, local: LocalOutput, now: float) -> Question | None:
         """What the policy is to decide on; None in ticks without a decision.
@@ -319,10 +313,13 @@ class RobotController:
         )
 
     def _mode_now(self, weights: Float, now: float) -> Mode:
-        """Hold when nobody has been trusted for a while; a latched stop wins over all."""
+        """Hold when nobody has been trusted for a while; a latched stop wins over all.
+
+        A policy that heeds only some is made for hearing none of them.
+        """
         if self._estopped:
             return Mode.STOP
-        alone = self._config.team_size > 1 and not (weights[self._others] > 0.0).any()
+        alone = self._needs_company and not (weights[self._others] > 0.0).any()
         if not alone:
             self._alone_since = np.nan
         elif np.isnan(self._alone_since):
@@ -334,10 +331,7 @@ class RobotController:
         """Share of the set-point that may be followed: less while a common cause is suspected."""
         if mode is not Mode.ACTIVE:
             return 0.0
-        table = self._table
-        told = table is not None and now - self._table_at <= self.settings.lease_s
-        warned = told and any(reason & Accusation.COMMON for reason in table.reasons)  # type: ignore[union-attr]
-        return SLOW if warned or bool(local.common) else 1.0
+        return SLOW if self._told.warned(now) or bool(local.common) else 1.0
 
     def _filter(self, frame: SensorFrame, mode: Mode, now: float) -> tuple[Float, int]:
         if mode is not Mode.ACTIVE:

@@ -36,7 +36,13 @@ class PolicyStep:
 
 
 class OnnxPolicy:
-    """A policy that is ready to act."""
+    """A policy that is ready to act.
+
+    Attributes:
+        heeds: roster indices of those whose states it uses; None: everybody's.
+    """
+
+    heeds: tuple[int, ...] | None = None
 
     def __init__(self, bundle: Bundle) -> None:
         """Wrap the session of an opened bundle."""
@@ -73,6 +79,10 @@ class OnnxPolicy:
             finite,
             after[0].reshape(*lead, -1) if after and finite else None,
         )
+
+    def heeded(self, robots: int) -> Bool:
+        """(N) those whose states it uses, of so many."""
+        return np.isin(np.arange(robots), range(robots) if self.heeds is None else self.heeds)
 
     def _run(self, feeds: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Outputs of the graph; large batches in parts, which is faster and bounds the memory."""

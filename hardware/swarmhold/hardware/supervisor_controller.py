@@ -48,7 +48,13 @@ class SupervisorController:
     @property
     def watches(self) -> bool:
         """Whether it holds motions against the policy: thresholds for that are calibrated."""
-        return self._settings.normality.limit_s > 0.0
+        shared = self._policy.bundle.manifest.slices is None
+        return shared and self._settings.normality.limit_s > 0.0
+
+    def left_alone(self, robot: int) -> list[int]:
+        """Robots whose slices of the policy must hear this one; none if it is not cut."""
+        plan = self._policy.bundle.manifest.slices
+        return [] if plan is None else plan.dependants(robot)
 
     @property
     def departures(self) -> list[float]:

@@ -32,6 +32,7 @@ SUMMARY = {
     "console": "the operator's page: a live team, a recording or a simulation",
     "faults": "fault plans in simulation and live, scored; every kind of fault by itself",
     "emulate": "N simulated robots that answer as Crazyflies or MAVLink vehicles",
+    "slices": "a team whose robots hear only whom they must: learn, cut, seal",
     "robotarium": "a bundle as a folder that the Robotarium's server can run",
     "replay": "a recorded flight through controllers and supervisor, or another bundle's",
     "dataset": "make data to learn from out of recorded flights, and describe it",

@@ -28,9 +28,11 @@ from swarmhold.hardware.fleet.process import TERM_S, Child, group_command, node_
 from swarmhold.hardware.fleet.secure import enclave_of, security_of
 from swarmhold.hardware.fleet.stop import check_stop
 from swarmhold.hardware.messages import check_team
+from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.shadow import check_shadow
 from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import load_public
+from swarmhold.hardware.sliced import policy_of
 
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 STOP_S = 5.0  # for which confirmations of an emergency stop are waited for
@@ -72,6 +74,7 @@ class Fleet:
             )
         keys = load_public(config.keys)
         self.bundle = open_bundle(config.bundle, keys)
+        policy_of(OnnxPolicy(self.bundle), 0, config.robots)  # one that is cut fits one team size
         if config.shadow is not None:
             check_shadow(self.bundle, open_bundle(config.shadow, keys), config.shadow)
         if (config.folder / "events.jsonl").exists():

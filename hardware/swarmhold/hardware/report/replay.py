@@ -26,6 +26,7 @@ from swarmhold.hardware.messages import HealthTable, PolicyStatus, SensorFrame, 
 from swarmhold.hardware.report.recording import about, events_of, messages_of
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.shadow import Decision
+from swarmhold.hardware.sliced import policy_of
 from swarmhold.hardware.supervisor_controller import SupervisorController
 from swarmhold.hardware.types import Float
 
@@ -235,7 +236,8 @@ class _Stage:
                 robot, self._n, self._spec.loop_hz, int(self._boots[robot]), self._reweight,
                 self._entities,
             )  # fmt: skip
-            self._robots[robot] = RobotController(self._policy, self._task, config)
+            policy = policy_of(self._policy, robot, self._n)
+            self._robots[robot] = RobotController(policy, self._task, config)
             self._idle.add(robot)
         command = self._commands.pop(robot, None)
         if command is not None and robot in self._idle:  # it begins to act

@@ -1,8 +1,12 @@
-"""What one process hears of the team: each message is decoded once, for all robots in it."""
+"""What one process hears of the team: each message is decoded once, for all robots in it.
+
+Only those are heard whom a robot in it needs, so that what nobody needs is not sent here.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Protocol
 
@@ -43,18 +47,21 @@ class Ears:
         self._reception = Reception(node)
         hear = self._reception.hear
         hear(HealthTableMessage, "/swarm/health", self._on_table, LATCHED_QOS)
-        for robot in range(team_size):
-            heard = partial(self._on_state, robot)
-            hear(RobotStateMessage, f"/robot_{robot}/state", heard, STATE_QOS, raw=True)
+        self._heard: set[int] = set()
 
     @property
     def dropped(self) -> int:
         """Messages that made no sense."""
         return self._reception.dropped
 
-    def join(self, listener: Listener) -> None:
-        """Tell this one too, from now on."""
+    def join(self, listener: Listener, robots: Iterable[int]) -> None:
+        """Tell this one too, from now on; it needs to hear these robots."""
         self._listeners.append(listener)
+        for robot in sorted({*robots} - self._heard):
+            heard = partial(self._on_state, robot)
+            topic = f"/robot_{robot}/state"
+            self._reception.hear(RobotStateMessage, topic, heard, STATE_QOS, raw=True)
+            self._heard.add(robot)
 
     def _on_state(self, sender: int, data: bytes) -> None:
         now, message = time.monotonic(), cdr.state_message(data)

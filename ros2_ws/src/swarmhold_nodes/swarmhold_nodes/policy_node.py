@@ -38,6 +38,7 @@ from swarmhold.hardware.parameters import PolicyParameters
 from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.safety import SafetyConfig, safety_config, staged_mode
 from swarmhold.hardware.shadow import Shadow, check_shadow
+from swarmhold.hardware.sliced import policy_of
 from swarmhold.hardware.team_health import WeightSource
 from swarmhold_nodes import codec
 from swarmhold_nodes.company import Company
@@ -109,7 +110,8 @@ class PolicyNode(LifecycleNode):
         """Open the bundle and make all endpoints."""
         self._problem = ""
         try:
-            self._policy = self._company.opened(self._told.bundle, self._told.keys)
+            opened = self._company.opened(self._told.bundle, self._told.keys)
+            self._policy = policy_of(opened, self._robot, self._n)
             self._shadow = self._shadow_of(self._policy)
             self._entities = self._policy.entity_budget(self._told.entities).mode
             self._orders = FaultOrders(self, self._told, self._is_of_mine, self._break)
@@ -128,7 +130,8 @@ class PolicyNode(LifecycleNode):
         hear(Bool, "/swarm/estop", self._on_estop, LATCHED_QOS)
         hear(SensorFrame, "sense", self._on_sense, STREAM_QOS)
         self._ears = self._company.ears(self, self._n)
-        self._ears.join(self)
+        heeds = range(self._n) if self._policy.heeds is None else self._policy.heeds
+        self._ears.join(self, {*heeds, self._robot})  # itself, to notice another one of its name
         self.create_timer(WATCH_S, self._watch)
         if self._shadow is not None:
             self.create_timer(SHADOW_S, self._say_shadow)
@@ -142,7 +145,7 @@ class PolicyNode(LifecycleNode):
             return None
         other = self._company.opened(self._told.shadow, self._told.keys)
         check_shadow(policy.bundle, other.bundle, self._told.shadow)
-        return Shadow(other)
+        return Shadow(policy_of(other, self._robot, self._n))
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to act on sensor frames."""

@@ -52,6 +52,7 @@ class SupervisorNode(Node):
         policy, now = OnnxPolicy(bundle), time.monotonic()
         self._controller = SupervisorController(policy, self._n, self.get_name(), told.rank, now)
         self._said, self._common = 0, False
+        self._out: set[int] = set()
         self._last = (int(HealthState.HEALTHY),) * self._n
         self._pub = self.create_publisher(HealthTable, "/swarm/health", LATCHED_QOS)
         self._reception = Reception(self)
@@ -105,6 +106,7 @@ class SupervisorNode(Node):
         self._pub.publish(codec.table_to_ros(table))
         self._said += 1
         self._warn(any(reason & Accusation.COMMON for reason in table.reasons))
+        self._warn_dependants(table)
         if table.states != self._last or self._said % SAY_EVERY == 0:
             self._say(table, now)
         self._last = table.states
@@ -115,6 +117,17 @@ class SupervisorNode(Node):
             text = "most robots look bad at once: a common cause is suspected, the team slows down"
             say("warning", text=text)
         self._common = common
+
+    def _warn_dependants(self, table: HealthTableValue) -> None:
+        """Tell people whom else it concerns that a robot counts no more, when it happens."""
+        now_out = {robot for robot, weight in enumerate(table.weights) if weight == 0.0}
+        for robot in sorted(now_out - self._out):
+            others = self._controller.left_alone(robot)
+            if others:
+                names = ", ".join(map(str, others))
+                text = f"robot {robot} is out, and these depend on hearing it: {names}"
+                say("warning", text=text)
+        self._out = now_out
 
     def _say(self, table: HealthTableValue, now: float) -> None:
         say(
