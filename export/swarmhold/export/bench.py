@@ -38,6 +38,8 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   train        the MAPPO update against the textbook one, and where an iteration goes
   learning     tables of evidence on fault tolerance and robustness, from nothing
   autopsy      who failed first, by Patient-0 and by simpler ways, where the truth is known
+  pjap         replay priorities for offline learning, on games with two players
+  offline      a deployed policy fine-tuned on recordings, with priorities and without
   bun          who must hear whom: sparse joint policies grown edge by edge, against dense ones
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   drills       what a team feels of dead, doubled, lying and repeated supervisors
@@ -74,6 +76,14 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.forensics.bench_cli import main as autopsy
 
         return autopsy(argv[1:])
+    if name == "pjap":
+        from swarmhold.policies.offline.pjap_cli import main as pjap
+
+        return pjap(argv[1:])
+    if name == "offline":
+        from swarmhold.policies.offline.offline_cli import main as offline
+
+        return offline(argv[1:])
     if name == "bun":
         from swarmhold.policies.bun.cli import main as bun
 

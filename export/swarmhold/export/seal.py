@@ -74,6 +74,7 @@ def export_run(
             "commit": commit(),
             "iterations": progress["iterations"],
             "config": config.model_dump(),
+            **{key: progress[key] for key in ("finetuned",) if key in progress},
         },
         "health": settings.to_dict(),
         "version": version,

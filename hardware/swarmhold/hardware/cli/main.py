@@ -17,6 +17,7 @@ SUMMARY = {
     "play": "a scenario by its scripted heuristic; figures and a clip",
     "train": "train a team policy in simulation",
     "evaluate": "fault x weight-source table of a run, a bundle or the heuristic",
+    "finetune": "a deployed policy on recordings of its flights, within limits",
     "validate": "the fast twin against PyBullet",
     "export": "a training run to a sealed bundle",
     "calibrate": "thresholds of a bundle, from flights without faults",

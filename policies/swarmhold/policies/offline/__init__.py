@@ -1,0 +1,1 @@
+"""Learning from what was recorded: replay priorities, the trainer, and what keeps it safe."""
