@@ -281,7 +281,7 @@ def test_an_output_that_is_not_finite_moves_nothing_and_is_forgotten(robot: Robo
     session = onnxruntime.InferenceSession(to_onnx(broken, SPEC), providers=SESSION.get_providers())
     robot.run(4)
     sound = robot.policy.bundle
-    robot.policy.bundle = replace(sound, session=session)
+    robot.policy.bundle = replace(sound, sessions=(session,))
     seen = Observation(*(np.zeros(shape) for shape in SHAPES))
     step = robot.policy.act(seen, np.ones(1), np.ones(SIZE))
     assert not step.finite and step.hidden is None and (step.action == 0.0).all()
