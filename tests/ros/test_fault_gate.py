@@ -31,6 +31,7 @@ node = rclpy.create_node("stranger", enable_rosout=False, start_parameter_servic
 out = node.create_publisher(FaultCommand, "/swarm/faults", RELIABLE_QOS)
 while out.get_subscription_count() < int(sys.argv[1]):
     time.sleep(0.02)
+time.sleep(1.0)  # a writer knows its readers before these know it
 for kind, robot in (("spoof", 0), ("motor_off", 0), ("crawl", 0)):
     out.publish(FaultCommand(kind=kind, robot=robot, severity=1.0, duration_s=30.0))
     time.sleep(1.2)
