@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.bun.arms import stream, train
 from swarmhold.policies.bun.cost import Cost, cost_of
 from swarmhold.policies.bun.growth import EdgeGrowth, GrowthRule, NoGrowth
 from swarmhold.policies.bun.navigation import HEARD, OWN, Judged, NavigationTwin, judge
 from swarmhold.policies.bun.network import JointNetwork, Shape
 from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.sim.bench.measure import machine
 
 ARMS = ("block", "edge", "dense")
@@ -27,10 +25,7 @@ NOISES = (0.0, 0.1, 0.2, 0.5)
 EPISODES, TEAMS = 32, 64  # of an update, of an evaluation
 DROPOUT = 0.1
 FIRST, EVERY = 150, 25  # update of the first edge, and updates from one to the next
-FIELDS = (
-    *("robots", "arm", "seed", "noise", "score", "on_goal", "touched", "flop_share", "density"),
-    *("edges", "seconds", "commit"),
-)
+JUDGED = ("on_goal", "touched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +140,7 @@ def table(rows: Sequence[Row], robots: int) -> list[str]:
     for arm in ARMS:
         mine = [row for row in rows if (row.robots, row.arm) == (robots, arm)]
         cells = [arm, *(_range([row.judged[noise].score for row in mine]) for noise in NOISES)]
-        cells += [_range([getattr(row.judged[0.0], name) for row in mine]) for name in FIELDS[5:7]]
+        cells += [_range([getattr(row.judged[0.0], name) for row in mine]) for name in JUDGED]
         cells += [", ".join(str(row.edges) for row in mine), _range([r.cost.share for r in mine])]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -153,7 +148,7 @@ def table(rows: Sequence[Row], robots: int) -> list[str]:
 
 def write(rows: Sequence[Row], updates: int, folder: Path) -> list[Path]:
     """Write page and CSV into a folder; returns their paths."""
-    made_by, on, teams = commit(), machine(), sorted({row.robots for row in rows})
+    made_by, teams = commit(), sorted({row.robots for row in rows})
     seeds = sorted({row.seed for row in rows})
     lines = [
         "# Navigation: sparse joint policies against dense ones",
@@ -178,26 +173,15 @@ def write(rows: Sequence[Row], updates: int, folder: Path) -> list[Path]:
             f"between robots open; block diagonal over dense: "
             f"{', '.join(f'{one:.3f}' for one in ratios(rows, robots, 'block'))}.",
         ]
-    lines += [
-        "",
-        f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores, one used; "
-        f"{sum(row.seconds for row in rows) / 60:.1f} minutes of training. Again:",
-        "",
-        f"    swarmhold bench bun --task navigation --robots {' '.join(map(str, teams))} "
+    lines += made(
+        made_by,
+        f"bench bun --task navigation --robots {' '.join(map(str, teams))} "
         f"--seeds {len(seeds)} --updates {updates} --out results",
-        "",
-    ]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    for line in figures(rows):
-        rounded = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in line.items()}
-        writer.writerow({**rounded, "commit": made_by})
-    folder.mkdir(parents=True, exist_ok=True)
-    page, values = folder / "bun-navigation.md", folder / "bun-navigation.csv"
-    replace_file(page, lambda part: part.write_text("\n".join(lines), encoding="utf-8"))
-    replace_file(values, lambda part: part.write_text(out.getvalue(), encoding="utf-8"))
-    return [page, values]
+        f", one used; {sum(row.seconds for row in rows) / 60:.1f} minutes of training",
+    )
+    found = figures(rows)
+    cells = [list(line.values()) for line in found]
+    return publish(folder, "bun-navigation", "\n".join(lines), list(found[0]), cells, made_by)
 
 
 def _range(values: Sequence[float]) -> str:

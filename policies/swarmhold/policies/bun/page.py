@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.bun.arms import ARMS, NOISES, Run, Study
 from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.sim.bench.measure import machine
 
 LABELS = {
@@ -19,10 +17,6 @@ LABELS = {
     "weight": "weight growth, as many weights",
     "dense": "dense",
 }
-FIELDS = (
-    *("arm", "seed", "start", *(f"distance_noise_{noise:g}" for noise in NOISES)),
-    *("flop_share", "density", "edges_open", "edges_found", "hears", "seconds", "commit"),
-)
 
 
 def figures_of(run: Run) -> dict[str, Any]:
@@ -86,7 +80,7 @@ def table(runs: Sequence[Run]) -> list[str]:
 def markdown_of(runs: Sequence[Run], study: Study, made_by: str) -> str:
     """The page."""
     edge = [run for run in runs if run.arm == "edge"]
-    on, cost, seeds = machine(), edge[0].cost, sorted({run.seed for run in edge})
+    cost, seeds = edge[0].cost, sorted({run.seed for run in edge})
     n = study.robots
     lines = [
         "# Hidden goals: who must be heard",
@@ -107,34 +101,22 @@ def markdown_of(runs: Sequence[Run], study: Study, made_by: str) -> str:
         f"edge arm has {cost.share:.1%} of the dense network's FLOPs; nothing between robots at "
         f"all would be {cost.within / (cost.within + cost.possible):.1%}. It makes good "
         f"{_range(ratios_to_dense(runs), 4)} times the way that the dense network makes good.",
-        "",
-        f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores, one used; "
-        f"{sum(run.seconds for run in runs) / 60:.1f} minutes of training. Again:",
-        "",
-        f"    swarmhold bench bun --seeds {len(seeds)} --updates {study.updates} "
-        f"--budget {study.budget} --out results",
-        "",
+        *made(
+            made_by,
+            f"bench bun --seeds {len(seeds)} --updates {study.updates} "
+            f"--budget {study.budget} --out results",
+            f", one used; {sum(run.seconds for run in runs) / 60:.1f} minutes of training",
+        ),
     ]
     return "\n".join(lines)
 
 
 def write(runs: Sequence[Run], study: Study, folder: Path) -> list[Path]:
     """Write page and CSV into a folder; returns their paths."""
-    made_by, out = commit(), io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    for run in runs:
-        rounded = {
-            key: f"{value:.5g}" if isinstance(value, float) else value
-            for key, value in figures_of(run).items()
-        }
-        writer.writerow({**rounded, "commit": made_by})
-    folder.mkdir(parents=True, exist_ok=True)
-    page, values = folder / "bun.md", folder / "bun.csv"
-    text = markdown_of(runs, study, made_by)
-    replace_file(page, lambda part: part.write_text(text, encoding="utf-8"))
-    replace_file(values, lambda part: part.write_text(out.getvalue(), encoding="utf-8"))
-    return [page, values]
+    made_by = commit()
+    rows = [list(figures_of(run).values()) for run in runs]
+    head = list(figures_of(runs[0]))
+    return publish(folder, "bun", markdown_of(runs, study, made_by), head, rows, made_by)
 
 
 def _range(values: Sequence[float], digits: int = 3) -> str:

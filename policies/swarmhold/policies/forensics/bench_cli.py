@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,11 @@ import torch
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.forensics.attacked import TWINS, Score, joined, measure
 from swarmhold.policies.forensics.spread import trained
 from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.policies.learning.stats import mean, spread_of
-from swarmhold.sim.bench.measure import machine
 
 COLUMNS = {
     "among": "attacked robot among the earliest",
@@ -99,8 +96,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _write(rows: list[dict[str, Any]], args: AutopsyArgs) -> None:
-    made_by, on = commit(), machine()
-    again = f"swarmhold bench autopsy --episodes {args.episodes} --seeds {args.seeds}"
+    made_by = commit()
+    again = f"bench autopsy --episodes {args.episodes} --seeds {args.seeds}"
     lines = [
         "# Who failed first",
         "",
@@ -123,20 +120,13 @@ def _write(rows: list[dict[str, Any]], args: AutopsyArgs) -> None:
         "- The residual holds what a robot was commanded against measured motion, with 0.05 m/s of "
         "noise on speeds. It sees an attack on actions in the step in which it happens. An attack "
         "on a sensor is none of its business.",
-        "",
-        f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores. Again:",
-        "",
-        f"    {again} --out docs/results",
-        "",
+        *made(made_by, f"{again} --out docs/results"),
     ]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["detector", "column", "value", "low", "high", "seeds", "commit"])
-    for row in rows:
-        for column in COLUMNS:
-            figures = (f"{row[column][part]:.4f}" for part in ("value", "low", "high"))
-            writer.writerow([row["detector"], column, *figures, args.seeds, made_by])
+    cells = (
+        [row["detector"], column, *(row[column][part] for part in ("value", "low", "high")),
+         args.seeds]
+        for row in rows for column in COLUMNS
+    )  # fmt: skip
+    head = ("detector", "column", "value", "low", "high", "seeds")
     assert args.out is not None
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, text in (("autopsy.md", "\n".join(lines)), ("autopsy.csv", out.getvalue())):
-        replace_file(args.out / name, lambda part, text=text: part.write_text(text, "utf-8"))  # type: ignore[misc]
+    publish(args.out, "autopsy", "\n".join(lines), head, cells, made_by)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.arms import ARMS
 from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.policies.maddpg import Step
 from swarmhold.policies.off_policy import iterate_off_policy, make_step
 from swarmhold.policies.train import make_learner
 from swarmhold.policies.workers import Here
-from swarmhold.sim.bench.measure import Round, Say, interleave, machine, ratio, repeat
+from swarmhold.sim.bench.measure import Round, Say, interleave, ratio, repeat
 
 TEAMS = (4, 8, 16)
 SUBJECTS: dict[str, dict[str, Any]] = {
@@ -81,7 +79,6 @@ def _one_step(robots: int, options: dict[str, Any]) -> Any:
 
 def write(found: dict[str, dict[str, dict[str, float]]], folder: Path, made_by: str) -> list[Path]:
     """Write page and CSV; returns their paths."""
-    on = machine()
     lines = [
         "# M3: what robust regularisation costs",
         "",
@@ -92,20 +89,13 @@ def write(found: dict[str, dict[str, dict[str, float]]], folder: Path, made_by: 
         "| robots | " + " | ".join(SUBJECTS) + " |",
         "|---" * (len(SUBJECTS) + 1) + "|",
     ]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["robots", "arm", "median", "low", "high", "commit"])
+    rows: list[list[object]] = []
     for robots, ratios in found.items():
         cells = []
         for name, one in ratios.items():
             cells.append(f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})")
-            figures = (f"{one[key]:.4f}" for key in ("median", "low", "high"))
-            writer.writerow([robots, name, *figures, made_by])
+            rows.append([robots, name, one["median"], one["low"], one["high"]])
         lines.append(f"| {robots} | " + " | ".join(cells) + " |")
-    lines += ["", f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores. Again:"]
-    lines += ["", "    swarmhold bench learning --table M3 --out results", ""]
-    folder.mkdir(parents=True, exist_ok=True)
-    page, values = folder / "M3.md", folder / "M3.csv"
-    replace_file(page, lambda part: part.write_text("\n".join(lines), encoding="utf-8"))
-    replace_file(values, lambda part: part.write_text(out.getvalue(), encoding="utf-8"))
-    return [page, values]
+    lines += made(made_by, "bench learning --table M3 --out results")
+    head = ("robots", "arm", "median", "low", "high")
+    return publish(folder, "M3", "\n".join(lines), head, rows, made_by)

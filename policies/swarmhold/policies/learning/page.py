@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from swarmhold.hardware.files import replace_file
 from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.plan import Column, Row, Table
+from swarmhold.policies.learning.publish import publish
 from swarmhold.policies.learning.results import Entry, Results
 from swarmhold.policies.learning.sections import on_attention, on_progress, on_time
 from swarmhold.policies.learning.stats import Spread, average_of
@@ -19,20 +18,7 @@ from swarmhold.sim.bench.measure import machine
 MOST_COLUMNS = 10
 MARKERS = "osD^vPX*"  # so that rows can be told apart without colours
 MEANS = {"iqm": "Interquartile mean", "mean": "Mean"}
-FIELDS = ("scenario", "arm", "fault", "{}", "low", "high", "seeds", "commit")
-
-
-def csv_of(entries: list[Entry], metric: str, made_by: str) -> str:
-    """One line per cell."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.format(average_of(metric)[0]) for field in FIELDS)
-    for one in entries:
-        figures = (f"{value:.4f}" for value in (one.spread.value, one.spread.low, one.spread.high))
-        writer.writerow(
-            [one.scenario, one.row.label, one.column.label, *figures, one.seeds, made_by]
-        )
-    return out.getvalue()
+FIELDS = ("scenario", "arm", "fault", "{}", "low", "high", "seeds")
 
 
 def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
@@ -140,16 +126,16 @@ def plot(results: Results, entries: list[Entry], path: Path) -> None:
 def write(results: Results, folder: Path) -> list[Path]:
     """Write page, CSV and plot of a table into a folder; returns their paths."""
     entries, made_by = results.entries(), commit()
-    folder.mkdir(parents=True, exist_ok=True)
-    page, values, picture = (folder / f"{results.table.name}.{s}" for s in ("md", "csv", "svg"))
+    name, metric = results.table.name, results.table.metric
+    picture = folder / f"{name}.svg"
     text = markdown_of(results, entries, made_by)
     shown = text.replace("\n\n## ", f"\n\n![{results.table.title}]({picture.name})\n\n## ", 1)
-    replace_file(page, lambda part: part.write_text(shown, encoding="utf-8"))
-    replace_file(
-        values,
-        lambda part: part.write_text(
-            csv_of(entries, results.table.metric, made_by), encoding="utf-8"
-        ),
-    )
+    head = [field.format(average_of(metric)[0]) for field in FIELDS]
+    rows = (
+        [one.scenario, one.row.label, one.column.label,
+         one.spread.value, one.spread.low, one.spread.high, one.seeds]
+        for one in entries
+    )  # fmt: skip
+    paths = publish(folder, name, shown, head, rows, made_by)
     plot(results, entries, picture)
-    return [page, values, picture]
+    return [*paths, picture]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ import numpy as np
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.policies.offline.compare import ARMS, FLIGHTS, NOISE, PLAN, measure
-from swarmhold.sim.bench.measure import machine
 
 FIELDS = ("arm", "seed", "return", "success", "gap", "effective", "deviation", "steps")
 
@@ -46,12 +43,8 @@ def main(argv: list[str]) -> int:
     made_by = commit()
     page = page_of(found, made_by, args.steps)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        table = csv_of(found, made_by)
-        replace_file(args.out / "offline.md", lambda part: part.write_text(page, encoding="utf-8"))
-        replace_file(
-            args.out / "offline.csv", lambda part: part.write_text(table, encoding="utf-8")
-        )
+        rows = ([row[field] for field in FIELDS] for row in found["rows"])
+        publish(args.out, "offline", page, FIELDS, rows, made_by)
     if args.json:
         print_json({**found, "commit": made_by})
     else:
@@ -59,21 +52,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def csv_of(found: dict[str, Any], made_by: str) -> str:
-    """One line per arm and seed."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*FIELDS, "commit"])
-    for row in found["rows"]:
-        values = (row[field] for field in FIELDS)
-        shown = (f"{value:.4f}" if isinstance(value, float) else value for value in values)
-        writer.writerow([*shown, made_by])
-    return out.getvalue()
-
-
 def page_of(found: dict[str, Any], made_by: str, steps: int) -> str:
     """The page."""
-    on = machine()
     lines = [
         "# Offline: a bar in two pairs of hands, learned from recordings",
         "",
@@ -96,11 +76,10 @@ def page_of(found: dict[str, Any], made_by: str, steps: int) -> str:
         f"PJAP against uniform replay, paired: {_interval(found['difference'])}.",
         "",
         *(_seed(row) for row in found["rows"]),
-        "",
-        f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores. Again:",
-        "",
-        f"    swarmhold bench offline --seeds {found['seeds']} --steps {steps} --out docs/results",
-        "",
+        *made(
+            made_by,
+            f"bench offline --seeds {found['seeds']} --steps {steps} --out docs/results",
+        ),
     ]
     return "\n".join(lines)
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swarmhold.hardware.cli.config import parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.files import replace_file
 from swarmhold.policies.learning.commit import commit
+from swarmhold.policies.learning.publish import made, publish
 from swarmhold.policies.offline.games import EPOCHS
 from swarmhold.policies.offline.priority import Focus
 from swarmhold.policies.offline.table import FOCUS, PATIENT, STEEPNESS, SWEEP, measure
-from swarmhold.sim.bench.measure import machine
 
 FIELDS = ("game", "sigma", "data", "arm", "value", "low", "high", "reference", "gap", "seeds")
 
@@ -41,10 +38,8 @@ def main(argv: list[str]) -> int:
     made_by = commit()
     page = page_of(found, made_by)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        table = csv_of(found, made_by)
-        replace_file(args.out / "pjap.md", lambda part: part.write_text(page, encoding="utf-8"))
-        replace_file(args.out / "pjap.csv", lambda part: part.write_text(table, encoding="utf-8"))
+        rows = ([cell[field] for field in FIELDS] for cell in found["cells"])
+        publish(args.out, "pjap", page, FIELDS, rows, made_by)
     if args.json:
         print_json({**found, "commit": made_by})
     else:
@@ -52,21 +47,8 @@ def main(argv: list[str]) -> int:
     return 0 if all(cell["agrees"] for cell in found["cells"]) else 1
 
 
-def csv_of(found: dict[str, Any], made_by: str) -> str:
-    """One line per cell."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*FIELDS, "commit"])
-    for cell in found["cells"]:
-        values = (cell[field] for field in FIELDS)
-        shown = (f"{value:.4f}" if isinstance(value, float) else value for value in values)
-        writer.writerow([*shown, made_by])
-    return out.getvalue()
-
-
 def page_of(found: dict[str, Any], made_by: str) -> str:
     """The page."""
-    on = machine()
     lines = [
         "# PJAP: replaying what is near the policy, on games with two players",
         "",
@@ -93,11 +75,7 @@ def page_of(found: dict[str, Any], made_by: str) -> str:
         *(_sweep(row) for row in found["steepness"]),
         "",
         *_steep(found["limits"]),
-        "",
-        f"Commit {made_by or 'unknown'}; {on['processor']}, {on['cores']} cores. Again:",
-        "",
-        f"    swarmhold bench pjap --seeds {found['seeds']} --out docs/results",
-        "",
+        *made(made_by, f"bench pjap --seeds {found['seeds']} --out docs/results"),
     ]
     return "\n".join(lines)
 
