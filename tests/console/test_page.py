@@ -144,6 +144,7 @@ def test_everything_by_keyboard(shown):
     shown.key("Enter")
     shown.until("consoleState.selected === 1")
     shown.key("t")
+    shown.until("!document.querySelector('#page-team').hidden")
     shown.js("document.querySelector('#matrix').focus()")
     shown.key("ArrowRight")
     shown.until("document.querySelector('#cell').textContent.startsWith('Robot 0')")
@@ -226,7 +227,8 @@ def test_without_the_token_it_says_so_and_cannot_act(browser, tmp_path):
         for _ in range(2):
             page.js("document.querySelector('#stop').click()")
         page.until("consoleState.token === null")
-        assert puppet.stops == 0 and "token" in text(page, "#stop-panel")
+        page.until("document.querySelector('#stop-panel').textContent.includes('token')")
+        assert puppet.stops == 0
 
 
 def test_a_console_that_died_is_not_taken_for_a_quiet_one(browser, tmp_path):

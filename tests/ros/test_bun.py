@@ -59,7 +59,7 @@ def flows(domain):
 
 
 def arrived(folder, began, ended):
-    """States that all robots heard of others in a time, each counted by its receiver.
+    """States per second that all robots heard in a time, each counted by its receiver.
 
     A robot hears itself too, as often as it speaks.
     """
@@ -69,8 +69,12 @@ def arrived(folder, began, ended):
             for status in message.status:
                 values = {pair.key: pair.value for pair in status.values}
                 if "states_heard" in values and began <= message.header.stamp.sec <= ended:
-                    heard.setdefault(status.hardware_id, []).append(int(values["states_heard"]))
-    return sum(counts[-1] - counts[0] for counts in heard.values()), len(heard)
+                    stamp = message.header.stamp
+                    at = stamp.sec + 1e-9 * stamp.nanosec
+                    counts = heard.setdefault(status.hardware_id, [])
+                    counts.append((at, int(values["states_heard"])))
+    ends = [(counts[0], counts[-1]) for counts in heard.values()]
+    return sum((last - first) / (end - at) for (at, first), (end, last) in ends), len(heard)
 
 
 def test_a_ring_needs_six_flows_of_thirty(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fleet import states, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.quiet]
+HEARD_S = 1.0  # in which a recorder hears a robot that has just begun
 FLY = "import sys; from swarmhold.hardware.fleet.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -89,10 +91,12 @@ def test_a_promoted_bundle_flies_after_the_next_restart(tmp_path, rendezvous_bun
         fleet.respawn(1)
         flies_other = HealthState.QUARANTINED.name  # the team does not trust another bundle
         assert wait_for(lambda: states(fleet)[1:2] == [flies_other])
+        time.sleep(HEARD_S)
         go_back(slot)
         fleet.kill(1)
         fleet.respawn(1)
         assert wait_for(lambda: states(fleet)[1:2] == [HealthState.PROBATION.name])
+        time.sleep(HEARD_S)
     said = digests(tmp_path / "f")
     assert said[0] == said[2] == [first]
     assert said[1] == [first, second, first]
