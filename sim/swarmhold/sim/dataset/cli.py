@@ -118,7 +118,7 @@ def build_verb(argv: list[str]) -> int:
     held = sum(flight.split == "held-out" for flight in manifest.flights)
     say(
         f"{args.out}: {manifest.ticks} ticks of {manifest.robots} robots, "
-        f"{len(manifest.flights)} flights, {held} of them held out"
+        f"flights: {len(manifest.flights)}, of which {held} held out"
     )
     return 0
 
