@@ -20,6 +20,7 @@ from swarmhold.hardware.spec import policy_spec
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.critic import Critic, JointCritic
+from swarmhold.policies.descent import descend, follow
 from swarmhold.policies.forward import policy_means
 from swarmhold.policies.information import FIT, Club, deviation, joint
 from swarmhold.policies.mappo import mir_penalty
@@ -103,7 +104,7 @@ class Step:
         gap = (given - wanted) ** 2 * counts
         each = gap.sum(dim=-1) / counts.sum(dim=-1).clamp(min=1.0)
         loss = (torch.from_numpy(weight) * each).mean()
-        _descend(optimiser, self.critic, loss)
+        descend(optimiser, self.critic, loss, CLIP)
         replay.queues.judge(last, ids, each.detach().numpy())
         return {"critic_loss": float(loss.detach()), "fault_share": self._fault_share(ids)}
 
@@ -134,7 +135,7 @@ class Step:
         if alone is not None:
             penalty = mir_penalty(mean, alone, self.config.replay.noise, self.config.mir_clip)
             loss = loss + self.strength * (weight * penalty).mean()
-        _descend(optimiser, self.actor, loss)
+        descend(optimiser, self.actor, loss, CLIP)
         said = -value.detach().numpy()
         for robot in range(robots):
             replay.queues.judge(robot, ids[owner == robot], said[owner == robot])
@@ -142,12 +143,8 @@ class Step:
 
     def follow(self) -> None:
         """Move the slow copies."""
-        tau = self.config.replay.tau
         pairs = ((self.target.actor, self.actor), (self.target.critic, self.critic))
-        with torch.no_grad():
-            for slow, fast in pairs:
-                for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
-                    old.lerp_(new, tau)
+        follow(pairs, self.config.replay.tau)
 
     def fit_club(self) -> dict[str, float]:
         """Fit q to the replay as it is now."""
@@ -229,13 +226,3 @@ class Step:
         rows = self.replay.rows
         broken = (rows["present"][ids] > 0.5) & ~rows["healthy"][ids]
         return float(broken.any(axis=-1).mean())
-
-
-def _descend(optimiser: torch.optim.Optimizer, net: nn.Module, loss: Tensor) -> None:
-    """One step of this network alone; a loss of the actor passes through the critic too."""
-    optimiser.zero_grad()
-    own = list(net.parameters())
-    for part, slope in zip(own, torch.autograd.grad(loss, own, allow_unused=True), strict=True):
-        part.grad = slope
-    nn.utils.clip_grad_norm_(own, CLIP)
-    optimiser.step()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from swarmhold.hardware.types import Float, Int
 from swarmhold.policies.actor import Actor
+from swarmhold.policies.descent import descend, follow
 from swarmhold.policies.forward import policy_means
 from swarmhold.policies.offline.view import HEALTHY, Transitions
 
@@ -154,11 +155,11 @@ class OfflineLearner:
         figures: dict[str, float] = {}
         losses, figures["value"] = self.critic_losses(ticks)
         for loss, critic, optimiser in zip(losses, self.critics, self._optimisers[1:], strict=True):
-            _descend(optimiser, critic, loss)
+            descend(optimiser, critic, loss, CLIP)
         figures["critic_loss"] = float(losses[0].detach())
         if learn_actor:
             loss = self.actor_loss(ticks)
-            _descend(self._optimisers[0], self.actor, loss)
+            descend(self._optimisers[0], self.actor, loss, CLIP)
             self._moved = True
             figures["actor_loss"] = float(loss.detach())
         self._follow()
@@ -252,10 +253,7 @@ class OfflineLearner:
     def _follow(self) -> None:
         nets = [self.actor, *self.critics]
         slow = [self.target_actor, *self.target_critics]
-        with torch.no_grad():
-            for old_net, net in zip(slow, nets, strict=True):
-                for old, new in zip(old_net.parameters(), net.parameters(), strict=True):
-                    old.lerp_(new, self.rates.tau)
+        follow(zip(slow, nets, strict=True), self.rates.tau)
 
 
 def _highest(critic: ValueNet, seen: Tensor, strays: Tensor, density: Tensor) -> Tensor:
@@ -281,13 +279,3 @@ def _team_reward(data: Transitions, rows: Int) -> Float:
 
 def _frozen(net: nn.Module) -> nn.Module:
     return copy.deepcopy(net).requires_grad_(False)
-
-
-def _descend(optimiser: torch.optim.Optimizer, net: nn.Module, loss: Tensor) -> None:
-    """One step of this network alone."""
-    optimiser.zero_grad()
-    own = list(net.parameters())
-    for part, slope in zip(own, torch.autograd.grad(loss, own, allow_unused=True), strict=True):
-        part.grad = slope
-    nn.utils.clip_grad_norm_(own, CLIP)
-    optimiser.step()
