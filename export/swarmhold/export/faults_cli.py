@@ -16,8 +16,8 @@ from rich.table import Table
 from swarmhold.export.capabilities import columns, markdown, shipped
 from swarmhold.export.plan_cli import plan, read_report, report, run
 from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.cli.config import note, parse, print_json, say
-from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.cli.config import choose, note, parse, print_json, say
+from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import Cell
 from swarmhold.hardware.files import replace_file
 from swarmhold.hardware.fleet.config import FleetConfig
@@ -73,13 +73,7 @@ def main(argv: list[str]) -> int:
     """`faults WHAT`."""
     known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
     known |= {"capabilities": capabilities, "token": token}
-    if argv[:1] == ["--help"]:
-        say(f"usage: swarmhold faults {{{','.join(known)}}} [--help]")
-        return 0
-    if not argv or argv[0] not in known:
-        word = argv[0] if argv else ""
-        raise ConfigError(f"say what to do with faults, not {word!r}; {hint(word, known)}")
-    return known[argv[0]](argv[1:])
+    return choose("faults", "faults", known, argv)
 
 
 def capabilities(argv: list[str]) -> int:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
@@ -83,6 +83,29 @@ def from_yaml(kind: type[T], path: Path | None, beneath: Mapping[str, Any] | Non
     values = {} if path is None else read_mapping(path)
     place = "defaults" if path is None else str(path)
     return cast(T, _build(kind, {**(beneath or {}), **values}, place, ""))
+
+
+def choose(
+    verb: str, what: str, known: Mapping[str, Callable[[list[str]], int]], argv: list[str]
+) -> int:
+    """Run the part of a verb that its first word names.
+
+    Args:
+        verb: of the command.
+        what: it does something with, for messages.
+        known: parts by their names.
+        argv: words after the verb.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
+    if argv[:1] == ["--help"]:
+        say(f"usage: swarmhold {verb} {{{','.join(known)}}} [--help]")
+        return 0
+    if not argv or argv[0] not in known:
+        word = argv[0] if argv else ""
+        raise ConfigError(f"say what to do with {what}, not {word!r}; {hint(word, known)}")
+    return known[argv[0]](argv[1:])
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:

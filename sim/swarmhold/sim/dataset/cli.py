@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from swarmhold.hardware.bundle import Bundle, open_bundle
-from swarmhold.hardware.cli.config import note, parse, print_json, say
-from swarmhold.hardware.errors import ConfigError, hint
+from swarmhold.hardware.cli.config import choose, note, parse, print_json, say
 from swarmhold.hardware.files import replace_file
 from swarmhold.hardware.fleet.stop import stoppable
 from swarmhold.hardware.signing import load_public
@@ -86,13 +85,7 @@ class ImportArgs:
 def main(argv: list[str]) -> int:
     """`dataset WHAT`."""
     known = {"build": build_verb, "card": card_verb, "export": export_verb, "import": import_verb}
-    if argv[:1] == ["--help"]:
-        say(f"usage: swarmhold dataset {{{','.join(known)}}} [--help]")
-        return 0
-    if not argv or argv[0] not in known:
-        word = argv[0] if argv else ""
-        raise ConfigError(f"say what to do with a dataset, not {word!r}; {hint(word, known)}")
-    return known[argv[0]](argv[1:])
+    return choose("dataset", "a dataset", known, argv)
 
 
 def build_verb(argv: list[str]) -> int:
