@@ -13,7 +13,14 @@ import numpy as np
 
 from swarmhold.hardware import wire
 from swarmhold.hardware.errors import ConfigError, MessageError
-from swarmhold.hardware.report.recording import ENDS, about, events_of, messages_of, recording_of
+from swarmhold.hardware.report.recording import (
+    ENDS,
+    about,
+    began_at,
+    events_of,
+    messages_of,
+    recording_of,
+)
 from swarmhold.hardware.types import Bool, Float, Int
 
 FOREVER = 1e9  # s
@@ -130,9 +137,7 @@ def read_flight(folder: Path) -> Flight:
     """
     lines = events_of(folder)
     info = about(folder, lines)
-    started = next((line["t"] for line in lines if line["event"] == "started"), None)
-    if started is None:
-        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    started = began_at(folder, lines)
     ended = max(line["t"] for line in lines)
     recording = recording_of(folder)
     rows = _Rows(int(info["robots"]), started)

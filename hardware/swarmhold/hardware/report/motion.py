@@ -17,7 +17,13 @@ from swarmhold.hardware import wire
 from swarmhold.hardware.delivery import Delivery
 from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.report.flight import Fault, faults_of
-from swarmhold.hardware.report.recording import about, events_of, messages_of, recording_of
+from swarmhold.hardware.report.recording import (
+    about,
+    began_at,
+    events_of,
+    messages_of,
+    recording_of,
+)
 from swarmhold.hardware.spec import policy_spec
 from swarmhold.hardware.types import Float
 
@@ -103,9 +109,7 @@ def read_motions(folder: Path) -> Motions:
     """
     lines = events_of(folder)
     info = about(folder, lines)
-    began = next((float(line["t"]) for line in lines if line["event"] == "started"), None)
-    if began is None:
-        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    began = began_at(folder, lines)
     n = int(info["robots"])
     rows = _Rows(n, began, policy_spec(str(info["robot"])).drives)
     for topic, received, message in messages_of(folder):

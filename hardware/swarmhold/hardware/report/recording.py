@@ -77,6 +77,18 @@ def about(folder: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
     return info
 
 
+def began_at(folder: Path, lines: list[dict[str, Any]]) -> float:
+    """S, wall clock, at which the team began to act.
+
+    Raises:
+        ConfigError: it never did.
+    """
+    began = next((float(line["t"]) for line in lines if line["event"] == "started"), None)
+    if began is None:
+        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    return began
+
+
 def recordings_of(folder: Path) -> list[Path]:
     """MCAP files: the one of the whole flight, or one for each event."""
     whole = sorted((folder / "mcap").glob("*.mcap"))

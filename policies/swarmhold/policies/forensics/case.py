@@ -17,7 +17,7 @@ from swarmhold.hardware.errors import ConfigError, MessageError
 from swarmhold.hardware.frames import to_world
 from swarmhold.hardware.messages import EVERYBODY, HealthTable, RobotState, Task
 from swarmhold.hardware.report.motion import Motions, read_motions
-from swarmhold.hardware.report.recording import events_of, messages_of
+from swarmhold.hardware.report.recording import began_at, events_of, messages_of
 from swarmhold.hardware.types import Float
 
 FRESH_S = 0.2  # within which a claim still says where a robot is
@@ -69,7 +69,7 @@ def read_case(folder: Path) -> Case:
     """
     motions = read_motions(folder)
     lines = events_of(folder)
-    began = next(float(line["t"]) for line in lines if line["event"] == "started")
+    began = began_at(folder, lines)
     rows = _Rows(int(motions.info["robots"]), began)
     for topic, received, message in messages_of(folder):
         with suppress(MessageError):  # nobody has taken it for his

@@ -22,7 +22,7 @@ from swarmhold.hardware.frames import kinematics_of, seen_by, to_world
 from swarmhold.hardware.messages import EVERYBODY, RobotState, SensorFrame, Task
 from swarmhold.hardware.observe import observe
 from swarmhold.hardware.report.flight import Fault, faults_of
-from swarmhold.hardware.report.recording import about, events_of, messages_of
+from swarmhold.hardware.report.recording import about, began_at, events_of, messages_of
 from swarmhold.hardware.spec import PolicySpec, policy_spec
 from swarmhold.hardware.surroundings import scene_of
 from swarmhold.hardware.types import Float, Kinematics, Observation, teammate_index
@@ -113,9 +113,7 @@ def listen(folder: Path) -> Log:
     """
     lines = events_of(folder)
     info = about(folder, lines)
-    began = next((float(line["t"]) for line in lines if line["event"] == "started"), None)
-    if began is None:
-        raise ConfigError(f"{folder}: the flight never started; see {folder}/logs")
+    began = began_at(folder, lines)
     if missing := [key for key in TOLD if key not in info]:
         raise ConfigError(f"{folder}/events.jsonl does not say its {', '.join(missing)}")
     ear = _Ear(policy_spec(str(info["robot"])), int(info["robots"]))
