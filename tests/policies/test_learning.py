@@ -131,11 +131,19 @@ def test_a_table_from_nothing_and_again(tmp_path: Path) -> None:
         "The same, returns:",
         "| told |",
         "| mine |",
+        "## Compared with told, pair by pair",
         "Attention to a teammate",
         "swarmhold bench learning",
     ):
         assert part in text
     assert picture.read_text().startswith("<?xml")
+    more = results.against_first()
+    assert [one.row.label for one in more] == ["deaf"] * 3 + ["mine"] * 3
+    told, mine = (
+        results.figures(*SMALL.scenarios, row, SMALL.columns[1])[0]["score"]
+        for row in (SMALL.rows[0], SMALL.rows[2])
+    )
+    assert more[4].spread.value == pytest.approx(np.mean(mine - told))
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     lost = next(path for path in made if path.match("figures/*/none-frozen-*.json"))
     before = lost.read_text()

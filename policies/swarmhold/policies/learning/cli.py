@@ -21,7 +21,7 @@ class LearningArgs:
     """Train and evaluate what a table of evidence needs; stopped, it goes on where it was."""
 
     table: str = "A1"
-    """headline, A1 to A4, A6, M1 to M3, M5 or speed; A5 is told with A1 to A3, M4 with M1."""
+    """headline, A1 to A4, A6, M1 to M5 or speed; A5 is told with A1 to A3."""
     seeds: int = 3
     """Training seeds of every row."""
     episodes: int = 64

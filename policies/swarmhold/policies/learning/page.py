@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,11 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     ]
     for scenario, robot in table.scenarios:
         mine = [one for one in entries if one.scenario == scenario]
-        lines += ["", f"## {scenario}, {robot}", "", *_grid(table, mine)]
+        lines += ["", f"## {scenario}, {robot}", "", *_grid(table, table.rows, mine)]
         for metric in table.also:
             other = [one for one in results.entries(metric) if one.scenario == scenario]
-            lines += ["", f"The same, {metric}:", "", *_grid(table, other)]
-    lines += _recovered(results)
+            lines += ["", f"The same, {metric}:", "", *_grid(table, table.rows, other)]
+    lines += _against_first(results) + _recovered(results)
     if table.logs:
         lines += on_progress(results) + on_attention(results)
     if table.solved:
@@ -59,10 +60,10 @@ def markdown_of(results: Results, entries: list[Entry], made_by: str) -> str:
     return "\n".join(lines)
 
 
-def _grid(table: Table, entries: list[Entry]) -> list[str]:
+def _grid(table: Table, rows: Sequence[Row], entries: list[Entry]) -> list[str]:
     """Rows by columns, or the other way round where there are many columns."""
     across: list[Row] | list[Column] = list(table.columns)
-    down: list[Row] | list[Column] = list(table.rows)
+    down: list[Row] | list[Column] = list(rows)
     if len(across) > MOST_COLUMNS:
         across, down = down, across
     lines = ["| | " + " | ".join(one.label for one in across) + " |"]
@@ -72,6 +73,22 @@ def _grid(table: Table, entries: list[Entry]) -> list[str]:
         found = (cells.get((id(line), id(top))) or cells[id(top), id(line)] for top in across)
         lines.append(f"| {line.label} | " + " | ".join(found) + " |")
     return lines
+
+
+def _against_first(results: Results) -> list[str]:
+    table = results.table
+    lines = [
+        "",
+        f"## Compared with {table.rows[0].label}, pair by pair",
+        "",
+        f"Mean difference of the {table.metric} on the same layouts and faults, trained from the "
+        "same seed.",
+    ]
+    entries = results.against_first()
+    for scenario, _ in table.scenarios:
+        mine = [one for one in entries if one.scenario == scenario]
+        lines += ["", f"{scenario}:", "", *_grid(table, table.rows[1:], mine)]
+    return lines if entries else []
 
 
 def _recovered(results: Results) -> list[str]:

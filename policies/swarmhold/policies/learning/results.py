@@ -11,7 +11,7 @@ import numpy as np
 
 from swarmhold.policies.learning.cell import figures_of
 from swarmhold.policies.learning.plan import Cell, Column, Row, Table, config_of
-from swarmhold.policies.learning.stats import Spread, average_of, share_of, spread_of
+from swarmhold.policies.learning.stats import Spread, average_of, mean, share_of, spread_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,26 @@ class Results:
                     found = self.figures(scenario, row, column)
                     name = metric or self.table.metric
                     cell = spread_of([one[name] for one in found], rng, average_of(name)[1])
+                    out.append(Entry(scenario[0], row, column, cell, self.seeds))
+        return out
+
+    def against_first(self) -> list[Entry]:
+        """What every further row has more of the metric than the first, in the mean.
+
+        Both of a pair met the same layouts and faults, and were trained from the same seed, so
+        that what is hard for all falls out of the interval.
+        """
+        first, metric, out = self.table.rows[0], self.table.metric, []
+        for scenario in self.table.scenarios:
+            for row in self.table.rows[1:]:
+                for column in self.table.columns:
+                    pairs = zip(
+                        self.figures(scenario, row, column),
+                        self.figures(scenario, first, column),
+                        strict=True,
+                    )
+                    more = [mine[metric].astype(float) - its[metric] for mine, its in pairs]
+                    cell = spread_of(more, np.random.default_rng(0), mean)
                     out.append(Entry(scenario[0], row, column, cell, self.seeds))
         return out
 

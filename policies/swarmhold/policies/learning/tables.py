@@ -43,9 +43,9 @@ _GROWN: tuple[Arm, ...] = ("maddpg", "ft", "acft", "aaft", "aacft")
 _PRIORITY = {"replay": {"prioritised": True}}
 
 
-def _mir(kind: str, strength: float) -> Row:
+def _mir(kind: str, strength: float, arm: Arm = "ours") -> Row:
     return Row(
-        f"{kind}, lambda {strength:g}", "ours",
+        f"{kind}, lambda {strength:g}", arm,
         options={"regulariser": kind, "mir_lambda": strength},
     )  # fmt: skip
 
@@ -140,6 +140,18 @@ TABLES: dict[str, Table] = {
             Row("MADDPG + MIR3", "maddpg", options={"regulariser": "mir3", "mir_lambda": 0.01}),
         ),
         _ATTACKED,
+        metric="returns", options={**SHORT, "robots": 6, "told": False},
+    ),
+    "M4": Table(
+        "M4", "Mutual information against plain damping, on MADDPG",
+        "Holding the action near its mean does not give what mutual information gives.",
+        (("rendezvous", "epuck"),),
+        (
+            Row("MADDPG", "maddpg"),
+            *(_mir("mir3", strength, "maddpg") for strength in (0.003, 0.01, 0.03)),
+            *(_mir("deviation", strength, "maddpg") for strength in (0.003, 0.01, 0.03)),
+        ),
+        (*_ATTACKED, ADVERSARY),
         metric="returns", options={**SHORT, "robots": 6, "told": False},
     ),
     "speed": Table(
