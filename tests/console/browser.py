@@ -133,7 +133,9 @@ def chromium(folder):
                 url = json.load(answer)["webSocketDebuggerUrl"]
             opened = Page(
                 sockets.enter_context(
-                    connect(url, max_size=None, open_timeout=30, ping_interval=None)
+                    connect(
+                        url, max_size=None, open_timeout=30, ping_interval=None, close_timeout=0.1
+                    )
                 )
             )
             opened.size(width, height)
@@ -147,4 +149,4 @@ def chromium(folder):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        sockets.close()  # of a browser that lives, each page would be waited for
+        sockets.close()  # without a handshake: what a page still wanted to say, nobody reads
