@@ -179,9 +179,9 @@ def write(rows: Sequence[Row], updates: int, folder: Path) -> list[Path]:
         f"--seeds {len(seeds)} --updates {updates} --out results",
         f", one used; {sum(row.seconds for row in rows) / 60:.1f} minutes of training",
     )
-    found = figures(rows)
-    cells = [list(line.values()) for line in found]
-    return publish(folder, "bun-navigation", "\n".join(lines), list(found[0]), cells, made_by)
+    shown = figures(rows)
+    cells = [list(line.values()) for line in shown]
+    return publish(folder, "bun-navigation", "\n".join(lines), list(shown[0]), cells, made_by)
 
 
 def _range(values: Sequence[float]) -> str:
