@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import tyro
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.policies.actor import Actor
-from swarmhold.policies.checkpoint import load_run, save, write_json
-from swarmhold.policies.config import TrainConfig
-from swarmhold.policies.offline.gate import simulate
-from swarmhold.policies.offline.safeguards import CAP, Verdict, provenance
-from swarmhold.policies.offline.tune import Plan, Tuned, tune
-from swarmhold.policies.offline.view import Transitions
-from swarmhold.sim.env import SwarmEnv
+from swarmhold.policies.offline.finetune import Order, finetune
+from swarmhold.policies.offline.safeguards import CAP, Verdict
+from swarmhold.policies.offline.tune import Plan
+from swarmhold.policies.offline.twin import ITERATIONS, read_ranges
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,13 @@ class FinetuneArgs:
     """Dataset, see `swarmhold dataset build`."""
     out: Path
     """New run folder."""
+    twin: Path | None = None
+    """Ranges that `swarmhold gap` found in the flights: learn in the simulator with such robots
+    instead of from the recorded decisions, by which it is then only judged."""
+    iterations: int = ITERATIONS
+    """Of MAPPO, with --twin."""
     steps: int = 5000
-    """Gradient steps, those of the critics alone among them."""
+    """Gradient steps, those of the critics alone among them; without --twin."""
     critic_first: int = 3000
     """Steps in which only the critics learn."""
     uniform: bool = False
@@ -51,81 +51,37 @@ class FinetuneArgs:
 def main(argv: list[str]) -> int:
     """Fine-tune; 1 and no run folder if a safeguard refuses what came out."""
     args = parse(FinetuneArgs, argv, "swarmhold finetune")
+    _check(args)
+    torch.set_num_threads(1)
     plan = Plan(
         args.steps, args.critic_first, prioritised=not args.uniform, cap=args.cap, seed=args.seed
     )
+    found = None if args.twin is None else read_ranges(args.twin)
+    order = Order(args.run, args.data, plan, found, args.iterations, args.episodes)
+    done = finetune(order, note)
+    if not done.refusals:
+        done.write(args.out)
+    if args.json:
+        steps, log = done.tuned.steps, done.tuned.log
+        print_json({**done.told, "steps": steps, "refusals": done.refusals, "log": log})
+    else:
+        _show(args.out, done.verdicts)
+    return 1 if done.refusals else 0
+
+
+def _check(args: FinetuneArgs) -> None:
     if not 0 <= args.critic_first < args.steps or args.episodes < 2 or not 0.0 < args.cap <= 1.0:
         raise ConfigError(
             f"--steps {args.steps}, --critic-first {args.critic_first}, "
             f"--episodes {args.episodes}, --cap {args.cap:g}: need more steps than the critics "
             "alone have, 2 episodes, and a cap above 0 and up to 1"
         )
+    if args.iterations < 3:
+        raise ConfigError(
+            f"--iterations {args.iterations}: need 3, since only the critic learns in the first 2"
+        )
     if args.out.exists():
         raise ConfigError(f"{args.out} exists already; choose a new folder for the run")
-    torch.set_num_threads(1)
-    config, deployed, progress = load_run(args.run)
-    data, held, digest, robots = _recordings(args.data, config)
-    tuned = tune(data, held, deployed, plan, _tell)
-    verdicts = [*tuned.verdicts, *_simulated(args, config, tuned, deployed, robots)]
-    parent = hashlib.sha256((args.run / "checkpoint.safetensors").read_bytes()).hexdigest()
-    told = provenance(digest, parent, verdicts)
-    refused = [verdict for verdict in verdicts if not verdict.passed]
-    if not refused:
-        _write(args.out, config, tuned, {**progress, "finetuned": told})
-    if args.json:
-        refusals = [verdict.refusal for verdict in refused]
-        print_json({**told, "steps": tuned.steps, "refusals": refusals, "log": tuned.log})
-    else:
-        _show(args.out, verdicts)
-    return 1 if refused else 0
-
-
-def _recordings(folder: Path, config: TrainConfig) -> tuple[Transitions, Transitions, str, int]:
-    """Flights to learn from and to judge by, the dataset's digest, and the team size.
-
-    Raises:
-        ConfigError: the folder is no dataset, or one of another task or robot.
-    """
-    from swarmhold.sim.dataset.reader import open_dataset
-
-    found = open_dataset(folder)
-    manifest = found.manifest
-    ours, theirs = (config.scenario, config.robot), (manifest.scenario, manifest.robot)
-    if ours != theirs:
-        raise ConfigError(
-            f"{folder} is of {' with '.join(theirs)}, the policy of {' with '.join(ours)}; "
-            "fine-tune each on flights of its own"
-        )
-    train, held = (
-        Transitions.of(found.arrays(split), manifest.observation) for split in ("train", "held-out")
-    )
-    return train, held, found.digest, manifest.robots
-
-
-def _simulated(
-    args: FinetuneArgs, config: TrainConfig, tuned: Tuned, deployed: Actor, robots: int
-) -> list[Verdict]:
-    def make_env() -> SwarmEnv:
-        return SwarmEnv(
-            config.scenario, config.robot, args.episodes, robots, seed=500 + args.seed,
-            disturbances=config.disturbances,
-        )  # fmt: skip
-
-    return simulate(make_env, tuned.actor, deployed, args.seed, say=note)
-
-
-def _write(out: Path, config: TrainConfig, tuned: Tuned, progress: dict[str, Any]) -> None:
-    out.mkdir(parents=True)
-    write_json(out / "config.json", config.model_dump())
-    optimiser = torch.optim.Adam(tuned.actor.parameters())
-    save(out, {"actor": tuned.actor}, optimiser, progress)
-
-
-def _tell(done: int, figures: dict[str, float]) -> None:
-    if done % 500 == 0:
-        note(
-            f"{done} steps: {figures['effective']:.0f} effective sequences at {figures['gap']:.3f}"
-        )
 
 
 def _show(out: Path, verdicts: list[Verdict]) -> None:

@@ -24,6 +24,7 @@ def simulate(
     seed: int,
     kinds: Sequence[str] = FAULT_KINDS,
     say: Callable[[str], None] = lambda _: None,
+    world: str = "",
 ) -> list[Verdict]:
     """Both policies on the same layouts and faults; weights are the truth.
 
@@ -34,18 +35,20 @@ def simulate(
         seed: of the faults and of the bootstrap.
         kinds: of faults, one robot each, beside the whole team.
         say: told before every condition.
+        world: what robots are in it, where they are not as their models; begins the names.
     """
     env = make_env()
     trials = []
     for kind in (NOMINAL, *kinds):
-        say(f"simulator: {kind}")
+        name = f"{world}, {kind}" if world else kind
+        say(f"simulator: {name}")
         plan: list[list[FaultSpec]] = [[] for _ in range(env.n_envs)]
         if kind != NOMINAL:
             sizes = [env.n_robots] * env.n_envs
             plan = random_faults(np.random.default_rng([seed, 11]), sizes, [kind])
         found = [_played(env, actor, plan) for actor in (new, deployed)]
         (ours, our_touches), (theirs, their_touches) = found
-        trials.append(Trial(kind, ours, theirs, our_touches, their_touches))
+        trials.append(Trial(name, ours, theirs, our_touches, their_touches))
     env.close()
     return no_worse(trials, np.random.default_rng([seed, 12]))
 

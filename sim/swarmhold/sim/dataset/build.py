@@ -84,7 +84,32 @@ def build(
         raise ConfigError("no recordings; name folders of flights that were recorded")
     logs = [listen(folder) for folder in flights]
     hashes = [_hashes(folder) for folder in flights]
-    _check_once(flights, hashes)
+    return assemble(logs, hashes, out, opened, options, say)
+
+
+def assemble(
+    logs: Sequence[Log],
+    hashes: Sequence[dict[str, str]],
+    out: Path,
+    opened: Callable[[str], Bundle],
+    options: Options,
+    say: Callable[[str], None],
+) -> Manifest:
+    """Build a dataset of flights that were listened to.
+
+    Args:
+        logs: what was heard of each.
+        hashes: sha256 of what each was heard from, by name.
+        out: new folder.
+        opened: opens a bundle by the name that a flight gives.
+        options: how.
+        say: takes lines on what was left out.
+
+    Raises:
+        ConfigError: as `build`.
+    """
+    check_new(out)
+    _check_once([log.folder for log in logs], hashes)
     splits = _splits(hashes, options.held_out)
     plan = _Plan.of(logs)
     with new_folder(out) as part:
