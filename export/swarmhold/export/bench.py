@@ -40,6 +40,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   autopsy      who failed first, by Patient-0 and by simpler ways, where the truth is known
   pjap         replay priorities for offline learning, on games with two players
   offline      a deployed policy fine-tuned on recordings, with priorities and without
+  loop         deployed, recorded, fine-tuned, gated, sealed and flown again, and poisoned data
   bun          who must hear whom: sparse joint policies grown edge by edge, against dense ones
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
   witnesses    how fast a team learns of a failure when robots hear only some of the others
@@ -85,6 +86,10 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.offline.offline_cli import main as offline
 
         return offline(argv[1:])
+    if name == "loop":
+        from swarmhold.export.loop.cli import main as loop
+
+        return loop(argv[1:])
     if name == "bun":
         from swarmhold.policies.bun.cli import main as bun
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ from swarmhold.policies.train import train
 from swarmhold.sim.disturb import Disturbances
 from swarmhold.sim.gap.analysis import analyse
 
-PLAN = Plan(steps=2000, critic_first=1200)  # from the recorded decisions
-ITERATIONS = 24  # in the twin
-GATED = 48  # paired episodes of each condition of the gate
+PLAN = Plan(steps=1600, critic_first=1000)  # from the recorded decisions
+ITERATIONS = 20  # in the twin
+GATED = 32  # paired episodes of each condition of the gate
 
 
 def deployed(work: Path, say: Say) -> tuple[Path, Bundle]:
@@ -90,7 +91,7 @@ def turn(work: Path, seed: int, say: Say) -> dict[str, Any]:
 
 def recorded(bundle: Bundle, seed: int, say: Say) -> Flights:
     """What version 1 flies on robots that hide something."""
-    stage = type(STAGE)(STAGE.hidden, NOISE)
+    stage = replace(STAGE, noise=NOISE)
     return fly(bundle, FLIGHTS, 100 * (seed + 1), say, stage, f"seed-{seed}")
 
 

@@ -97,7 +97,7 @@ def finetune(order: Order, say: Say) -> Finetuned:
     if found is None:
         tuned = tune(data, held, deployed, order.plan, _teller(say))
     else:
-        tuned = _in_twin(order, config, data, held, deployed, found, say)
+        tuned = _in_twin(order, config, (data, held), deployed, found, robots, say)
     verdicts = list(tuned.verdicts)
     worlds = {"": config.disturbances, **({} if found is None else {AS_FOUND: found})}
     for name, world in worlds.items():
@@ -119,14 +119,14 @@ def finetune(order: Order, say: Say) -> Finetuned:
 def _in_twin(
     order: Order,
     config: TrainConfig,
-    data: Transitions,
-    held: Transitions,
+    flights: tuple[Transitions, Transitions],
     deployed: Actor,
     found: Disturbances,
+    robots: int,
     say: Say,
 ) -> Tuned:
     """From the simulator, once the flights have been seen to be the policy's."""
-    plan = order.plan
+    plan, (data, held) = order.plan, flights
     coverage = covered(SequenceStore.cut(data, plan.length), deployed, plan)
     coverage.demand()
     own = TwinPlan(order.iterations, cap=plan.cap, seed=plan.seed)
@@ -134,10 +134,10 @@ def _in_twin(
 
     def report(done: int, figures: dict[str, float]) -> None:
         log.append({"step": done, **figures})
-        if done % 4 == 0:
-            say(f"{done} iterations: return {figures['return']:.2f} among robots as found")
+        if "best" in figures:
+            say(f"{done} iterations: gains {figures['best']:.2f} among robots as found")
 
-    learned = learn_in_twin(config, deployed, found, held, own, report)
+    learned = learn_in_twin(config, deployed, found, held, robots, own, report)
     return Tuned(learned.actor, coverage, [learned.verdict], learned.iterations, log)
 
 

@@ -46,15 +46,15 @@ def simulate(
         if kind != NOMINAL:
             sizes = [env.n_robots] * env.n_envs
             plan = random_faults(np.random.default_rng([seed, 11]), sizes, [kind])
-        found = [_played(env, actor, plan) for actor in (new, deployed)]
+        found = [played(env, actor, plan) for actor in (new, deployed)]
         (ours, our_touches), (theirs, their_touches) = found
         trials.append(Trial(name, ours, theirs, our_touches, their_touches))
     env.close()
     return no_worse(trials, np.random.default_rng([seed, 12]))
 
 
-def _played(
-    env: SwarmEnv, actor: Actor, plan: Sequence[Sequence[FaultSpec]]
+def played(
+    env: SwarmEnv, actor: Actor, plan: Sequence[Sequence[FaultSpec]] | None = None
 ) -> tuple[np.ndarray, int]:
     """(E) returns, and decisions x robots in contact, of one batch of episodes."""
     policy, step = torch_policy(actor), env.reset(faults=plan, episode=0)
