@@ -64,5 +64,5 @@ def measure(work: Path, seeds: int) -> dict[str, Any]:
         stored(work / f"seed-{k}.json", lambda k=k: timed(lambda: turn(work, k, note)))
         for k in range(seeds)
     ]
-    poison = stored(work / "poison.json", lambda: timed(lambda: poisoned(work, turns[0], note)))
+    poison = stored(work / "poison.json", lambda: timed(lambda: poisoned(work, note)))
     return {"seeds": seeds, "turns": turns, "poison": poison}

@@ -16,7 +16,7 @@ from swarmhold.export.loop.field import (
     SECONDS,
     WHEELS,
 )
-from swarmhold.export.loop.poison import POISONED
+from swarmhold.export.loop.poison import POISONED, SINCE_S
 from swarmhold.export.loop.rehearse import GATED
 from swarmhold.hardware.types import Float
 from swarmhold.policies.learning.publish import made
@@ -57,8 +57,7 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _conditions() -> list[str]:
-    kinds = ("nominal", *FAULT_KINDS)
-    return [*kinds, *(f"{AS_FOUND}, {kind}" for kind in kinds)]
+    return [f"{AS_FOUND}, {kind}" for kind in ("nominal", *FAULT_KINDS)]
 
 
 def _fault(found: dict[str, Any], name: str) -> dict[str, float]:
@@ -153,16 +152,14 @@ def _turn(turn: dict[str, Any]) -> str:
 
 def _faults(told: dict[str, Any], found: dict[str, Any]) -> list[str]:
     lines = [
-        f"Fault matrix of the gate, {GATED} paired episodes for each seed and kind, one robot "
-        "broken, weights are the truth: mean gain over the seeds, lowest lower bound of a seed "
-        "(95 %), and in brackets the loss that is allowed.",
+        f"Fault matrix of the gate, robots as found, {GATED} paired episodes for each seed and "
+        "kind, one robot broken, weights are the truth:",
         "",
-        "| fault | robots as modelled | robots as found |",
+        "| fault | mean gain over the seeds, lowest lower bound of a seed (95 %) | more contacts |",
         "|---|---|---|",
     ]
-    for kind in ("nominal", *FAULT_KINDS):
-        cells = [_cell(told["faults"][name]) for name in (kind, f"{AS_FOUND}, {kind}")]
-        lines.append(f"| {kind} | {cells[0]} | {cells[1]} |")
+    for name, one in told["faults"].items():
+        lines.append(f"| {name.removeprefix(AS_FOUND + ', ')} | {_cell(one)} | {one['touches']} |")
     return lines
 
 
@@ -174,31 +171,27 @@ def _cell(one: dict[str, float]) -> str:
 def _poison(found: dict[str, Any]) -> list[str]:
     poison = found["poison"]
     lines = [
-        "Poison, in the recordings of seed 0. `dataset build` says to one flight with",
+        "Poison among clean flights. `dataset build` says to one flight with",
         "",
         *(f"- {name}: {_word(one)}" for name, one in poison["refused"].items()),
         "",
-        f"{POISONED} of the {FLIGHTS} flights replaced by such in which from 5 s on a hand steers "
-        "a robot, or a robot tells teammates a place 1 m beside its own; learned from the "
-        "recorded decisions (PJAP), the arm that such data reach:",
+        f"{POISONED} flights in which from {SINCE_S:g} s on a hand steers a robot, or a robot "
+        f"tells teammates a place 1 m beside its own, beside {POISONED} clean ones of "
+        f"{SECONDS:g} s. What is left out nobody learns from; robots that are marked count for no "
+        "reward and in no priority. Version 2 hangs on the recordings by what `gap` finds, and by "
+        "gates that may refuse: where the ranges are the same, it is the same.",
         "",
-        "| recordings | left out or marked | against version 1 | against clean recordings |"
-        " `gap` finds |",
+        "| in the flights | ticks kept | left out, as steered | marked, as lying | `gap` finds |",
         "|---|---|---|---|---|",
     ]
     for name, one in poison["mixed"].items():
-        marks = f"{one['ticks']} ticks kept, {one['teleop']} steered, {one['lying']} lying"
-        ranges = "; ".join(
-            f"{key} {low:g} to {high:g}" for key, (low, high) in one["found"].items()
+        ranges = " and ".join(
+            ", ".join(f"{key} {low:g} to {high:g}" for key, (low, high) in found.items())
+            for found in one["found"]
         )
-        if one["returns"] is None:
-            lines.append(f"| {name} | {marks} | {one['refusal']} | | {ranges} |")
-            continue
-        versus = [
-            _interval(paired([np.subtract(one["returns"], other)]))
-            for other in (poison["deployed"], poison["clean"])
-        ]
-        lines.append(f"| {name} | {marks} | {versus[0]} | {versus[1]} | {ranges} |")
+        lines.append(
+            f"| {name} | {one['ticks']} | {one['teleop']} | {one['lying']} robot-ticks | {ranges} |"
+        )
     return lines
 
 

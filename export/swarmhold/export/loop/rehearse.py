@@ -34,6 +34,7 @@ from swarmhold.sim.gap.analysis import analyse
 
 PLAN = Plan(steps=1600, critic_first=1000)  # from the recorded decisions
 ITERATIONS = 20  # in the twin
+WORLDS = {"hidden": HIDDEN, "model": Disturbances()}
 GATED = 32  # paired episodes of each condition of the gate
 
 
@@ -60,45 +61,62 @@ def turn(work: Path, seed: int, say: Say) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     run, old = deployed(work, say)
-    own = work / f"seed-{seed}"
+    own, before = work / f"seed-{seed}", load_run(run)[1]
     own.mkdir(parents=True, exist_ok=True)
+    data, plan = own / "dataset", Plan(PLAN.steps, PLAN.critic_first, seed=seed)
+    found = stored(own / "recorded.json", lambda: _record(old, data, seed, say))["found"]
+
+    def learn() -> dict[str, Any]:
+        order = Order(run, data, plan, found, ITERATIONS, GATED)
+        return _next(own, finetune(order, say), old, before, seed, say)
+
+    def compare() -> dict[str, Any]:
+        alone = from_decisions(data, before, plan)
+        return {"PJAP": _told(alone), **_played(alone.actor, seed)}
+
+    new, alone = stored(own / "twin.json", learn), stored(own / "PJAP.json", compare)
+    worlds = {
+        name: {"old": new["played"]["old"][name], "twin": new["played"]["twin"][name],
+               "PJAP": alone[name]}
+        for name in WORLDS
+    }  # fmt: skip
+    return {"seed": seed, "found": found, **new, "PJAP": alone["PJAP"], **worlds}
+
+
+def _record(old: Bundle, data: Path, seed: int, say: Say) -> dict[str, Any]:
+    """Flights, their dataset, and what they say of the robots."""
     flown = recorded(old, seed, say)
-    data = own / "dataset"
     dataset(flown.logs, old, data, say)
     found = analyse(flown.motions[0], old, False, lambda _: None).ranges
     say(f"seed {seed}: found {found}")
-    plan = Plan(PLAN.steps, PLAN.critic_first, seed=seed)
-    done = finetune(Order(run, data, plan, found, ITERATIONS, GATED), say)
-    before = load_run(run)[1]
-    alone = from_decisions(data, before, plan)
-    arms = {"twin": done.tuned.actor, "PJAP": alone.actor}
-    row = {
-        "seed": seed,
-        "found": found,
-        "departure": done.tuned.verdicts[0].figures["p95"],
-        "iterations": done.tuned.steps,
-        "refusals": done.refusals,
-        "gates": {v.name: {"refusal": v.refusal, **v.figures} for v in done.verdicts},
-        "PJAP": _told(alone),
-        "hidden": _paired(before, arms, HIDDEN, seed),
-        "model": _paired(before, arms, Disturbances(), seed),
-        "flights": None,
-    }
-    if not done.refusals:
-        row |= _again(own, done, old, seed, say)
-    return row
+    return {"found": found}
 
 
-def recorded(bundle: Bundle, seed: int, say: Say) -> Flights:
+def recorded(bundle: Bundle, seed: int, say: Say, count: int = FLIGHTS) -> Flights:
     """What version 1 flies on robots that hide something."""
     stage = replace(STAGE, noise=NOISE)
-    return fly(bundle, FLIGHTS, 100 * (seed + 1), say, stage, f"seed-{seed}")
+    return fly(bundle, count, 100 * (seed + 1), say, stage, f"seed-{seed}")
 
 
 def from_decisions(data: Path, before: Actor, plan: Plan) -> Tuned:
     """The other arm: from the recorded decisions alone, nearest first (PJAP)."""
     train_split, held, _, _ = recordings(data, CONFIG)
     return tune(train_split, held, before, plan)
+
+
+def _next(
+    own: Path, done: Finetuned, old: Bundle, before: Actor, seed: int, say: Say
+) -> dict[str, Any]:
+    """What was learned; where no safeguard objects, sealed as version 2 and flown."""
+    row = {
+        "departure": done.tuned.verdicts[0].figures["p95"],
+        "iterations": done.tuned.steps,
+        "refusals": done.refusals,
+        "gates": {v.name: {"refusal": v.refusal, **v.figures} for v in done.verdicts},
+        "played": {"old": _played(before, seed), "twin": _played(done.tuned.actor, seed)},
+        "flights": None,
+    }
+    return row if done.refusals else row | _again(own, done, old, seed, say)
 
 
 def _again(own: Path, done: Finetuned, old: Bundle, seed: int, say: Say) -> dict[str, Any]:
@@ -120,11 +138,8 @@ def _again(own: Path, done: Finetuned, old: Bundle, seed: int, say: Say) -> dict
     }
 
 
-def _paired(
-    before: Actor, arms: dict[str, Actor], world: Disturbances, seed: int
-) -> dict[str, list[float]]:
-    actors = {"old": before, **arms}
-    return {name: play(actor, world, seed).tolist() for name, actor in actors.items()}
+def _played(actor: Actor, seed: int) -> dict[str, list[float]]:
+    return {name: play(actor, world, seed).tolist() for name, world in WORLDS.items()}
 
 
 def _told(tuned: Tuned) -> dict[str, Any]:

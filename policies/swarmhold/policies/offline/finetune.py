@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from swarmhold.policies.offline.store import SequenceStore
 from swarmhold.policies.offline.tune import Plan, Tuned, covered, tune
 from swarmhold.policies.offline.twin import ITERATIONS, TwinPlan, as_found, learn_in_twin
 from swarmhold.policies.offline.view import Transitions
+from swarmhold.policies.randomise import FAULT_KINDS
 from swarmhold.sim.disturb import RANGED, Disturbances
 from swarmhold.sim.env import SwarmEnv
 
@@ -98,21 +99,26 @@ def finetune(order: Order, say: Say) -> Finetuned:
         tuned = tune(data, held, deployed, order.plan, _teller(say))
     else:
         tuned = _in_twin(order, config, (data, held), deployed, found, robots, say)
-    verdicts = list(tuned.verdicts)
-    worlds = {"": config.disturbances, **({} if found is None else {AS_FOUND: found})}
-    for name, world in worlds.items():
+    seed, modelled = order.plan.seed, config.disturbances
 
-        def make_env(world: Disturbances = world) -> SwarmEnv:
+    def judged(world: Disturbances, name: str, kinds: Sequence[str]) -> list[Verdict]:
+        def make_env() -> SwarmEnv:
             return SwarmEnv(
-                config.scenario, config.robot, order.episodes, robots,
-                seed=500 + order.plan.seed, disturbances=world,
+                config.scenario, config.robot, order.episodes, robots, seed=500 + seed,
+                disturbances=world,
             )  # fmt: skip
 
-        seed = order.plan.seed
-        verdicts += simulate(make_env, tuned.actor, deployed, seed, say=say, world=name)
-    told = provenance(digest, digest_of(order.run), verdicts)
-    if found is not None:
+        return simulate(make_env, tuned.actor, deployed, seed, kinds, say, name)
+
+    if found is None:
+        verdicts = [*tuned.verdicts, *judged(modelled, "", FAULT_KINDS)]
+        told = provenance(digest, digest_of(order.run), verdicts)
+    else:
+        verdicts = [*tuned.verdicts, *judged(found, AS_FOUND, FAULT_KINDS)]
+        told = provenance(digest, digest_of(order.run), verdicts)
+        (other,) = judged(modelled, "", ())
         told["twin"] = found.model_dump(mode="json", include=set(RANGED))
+        told["as modelled"] = {"would pass": other.passed, **other.figures}
     return Finetuned(config, tuned, verdicts, told, progress)
 
 
