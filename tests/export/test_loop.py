@@ -113,7 +113,7 @@ def test_what_is_chosen_in_the_twin_gains_and_stays_within_the_cap(
         return {}
 
     monkeypatch.setattr(twin, "iterate", drift)
-    plan = TwinPlan(iterations=6, teams=2, every=2, judged=2, spare=50.0)
+    plan = TwinPlan(iterations=6, teams=2, every=2, judged=2, most_lost=1.0)
     found = Disturbances(latency_s=(0.2, 0.2))
     learned = twin.learn_in_twin(
         CONFIG, actor, found, held, 2, plan, lambda _, told: figures.append(told)

@@ -4,7 +4,7 @@ What a recording tells of the robots is a handful of numbers, and these carry fu
 recorded decisions do: the simulator can then be asked about decisions that nobody has made. It
 draws robots between their models and what was found. Of the policies on the way, and of mixtures of
 their weights with the deployed one's (arXiv 2109.01903), the one is chosen that gains most among
-robots as found and loses hardly anything among those of the training.
+robots as found and loses little among those of the training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swarmhold.hardware.types import Float
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.offline.gate import played
-from swarmhold.policies.offline.safeguards import CAP, WORSE, Verdict, deviation
+from swarmhold.policies.offline.safeguards import CAP, Verdict, deviation
 from swarmhold.policies.offline.view import Transitions
 from swarmhold.policies.train import iterate, make_learner
 from swarmhold.policies.workers import Rollouts, rollouts_of
@@ -51,7 +51,7 @@ class TwinPlan:
         cap: departure from the deployed policy up to which it may be chosen, share of the range.
         every: iterations between two choices.
         judged: paired episodes by which a policy on the way is chosen, in each world.
-        spare: share of the loss that the gate allows, up to which it may be chosen.
+        most_lost: share of the return among robots of the training that it may lose.
         seed: of everything.
     """
 
@@ -62,7 +62,7 @@ class TwinPlan:
     cap: float = CAP
     every: int = 4
     judged: int = 48
-    spare: float = 0.6
+    most_lost: float = 0.05
     seed: int = 0
 
 
@@ -213,7 +213,7 @@ def _learn(
                 verdict = deviation(held.actions_of(actor), before, held.counts, plan.cap)
                 gain, kept = jury.gain(actor)
                 told |= {f"gain {share:g}": gain, f"kept {share:g}": kept}
-                if verdict.passed and gain > most and kept > -plan.spare * WORSE:
+                if verdict.passed and gain > most and kept > -plan.most_lost:
                     most, best = gain, Learned(actor, verdict, done, share)
             told["best"] = most
         if report:
