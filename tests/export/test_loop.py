@@ -36,30 +36,30 @@ CONFIG = TrainConfig(
 
 
 @cache
-def bundle() -> Bundle:
-    return open_bundle(BUNDLES / "rendezvous-epuck")
+def bundle(name: str = "rendezvous-epuck") -> Bundle:
+    return open_bundle(BUNDLES / name)
 
 
 @cache
 def flight(**how: float) -> tuple[Log, object]:
-    noise = how.pop("noise", 0.0)
     bent = {name: {0: since} for name, since in how.items()}
-    return staged(bundle(), 2, 4, Stage(HIDDEN, noise, **bent), 8.0, "flight")
+    return staged(bundle(), 2, 4, Stage(HIDDEN, **bent), 8.0, "flight")
 
 
-def built(tmp_path: Path, log: Log) -> Dataset:
-    dataset([log], bundle(), tmp_path / "data", lambda _: None)
+def built(tmp_path: Path, log: Log, name: str = "rendezvous-epuck") -> Dataset:
+    dataset([log], bundle(name), tmp_path / "data", lambda _: None)
     return open_dataset(tmp_path / "data")
 
 
 def test_a_staged_flight_is_one_that_was_recorded(tmp_path: Path) -> None:
-    log, motions = flight(noise=0.15)
-    data = built(tmp_path, log)
+    name = "coverage-epuck"
+    log, motions = staged(bundle(name), 2, 4, Stage(HIDDEN, 0.15), 8.0, "flight")
+    data = built(tmp_path, log, name)
     arrays, quality = data.arrays("train"), data.manifest.quality
     assert (quality.ticks, quality.episodes, quality.stale) == (80, 1, 0)
     assert quality.teleop == quality.lying == quality.disobedient == 0
     assert 0.05 < quality.off_policy < 0.25 and arrays["reward"].std() > 0.0
-    ranges = analyse(motions, bundle(), False, lambda _: None).ranges
+    ranges = analyse(motions, bundle(name), False, lambda _: None).ranges
     assert ranges["latency_s"][0] < 0.2 < ranges["latency_s"][1]
     assert ranges["wheel_scale"][0] < 1.2 < ranges["wheel_scale"][1]
 

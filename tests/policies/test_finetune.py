@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from swarmhold.policies.arms import make_actor
 from swarmhold.policies.checkpoint import load_run, save, write_json
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.offline import finetune as rounds
-from swarmhold.policies.offline.gate import simulate
 from swarmhold.policies.offline.view import Transitions, rolled
 from swarmhold.sim.env import SwarmEnv
 
@@ -95,7 +93,7 @@ def finetune(run: Path, data: Path, out: Path, *more: str) -> int:
 def test_a_policy_goes_on_learning_or_stays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "simulate", partial(simulate, kinds=("spoof",)))
+    monkeypatch.setattr(rounds, "FAULT_KINDS", ("spoof",))
     run = make_run(tmp_path / "run")
     data = make_dataset(tmp_path / "data", run)
     code = finetune(run, data, tmp_path / "next")
