@@ -89,7 +89,7 @@ def rows_of(found: dict[str, Any]) -> list[list[object]]:
 def page_of(found: dict[str, Any], told: dict[str, Any], made_by: str) -> str:
     """The page."""
     command = f"bench loop --seeds {found['seeds']} --out docs/results"
-    more = f"; {told['seconds'] / 60:.0f} min on shared cores"
+    more = f"; {told['seconds'] / 60:.0f} min of the last go on shared cores"
     lines = [
         "# The loop closed: deployed, recorded, fine-tuned, gated, sealed, flown again",
         "",
@@ -153,7 +153,7 @@ def _turn(turn: dict[str, Any]) -> str:
 def _faults(told: dict[str, Any], found: dict[str, Any]) -> list[str]:
     lines = [
         f"Fault matrix of the gate, robots as found, {GATED} paired episodes for each seed and "
-        "kind, one robot broken, weights are the truth:",
+        "kind, one robot broken, weights are the truth; in brackets what may be lost at most:",
         "",
         "| fault | mean gain over the seeds, lowest lower bound of a seed (95 %) | more contacts |",
         "|---|---|---|",
