@@ -19,7 +19,6 @@ from swarmhold.policies.arms import make_actor
 from swarmhold.policies.checkpoint import save, write_json
 from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.offline import finetune, finetune_cli
-from swarmhold.policies.offline.gate import simulate
 from swarmhold.policies.offline.priority import Focus, Gate
 from swarmhold.policies.offline.tune import Plan
 from swarmhold.sim.dataset.reader import open_dataset
@@ -65,7 +64,7 @@ def test_a_flown_bundle_comes_back_as_its_next_version(tmp_path, capsys, monkeyp
     assert "effective sequences, fewer than 256" in capsys.readouterr().err
     small = partial(Plan, focus=Focus(floor=2.0), gate=Gate(least=2.0))
     monkeypatch.setattr(finetune_cli, "Plan", small)
-    monkeypatch.setattr(finetune, "simulate", partial(simulate, kinds=()))
+    monkeypatch.setattr(finetune, "FAULT_KINDS", ())
     code = main(order)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert code == 0 and told["refusals"] == []
