@@ -71,12 +71,13 @@ class Staged(ClosedLoop):
         super().__init__(bundle, robots, seed, stage.hidden, None)
         self._stage, self._number = stage, seed
         for robot, controller in enumerate(self.team):
+            assert isinstance(controller, Trying)
             controller.noise = stage.noise
             controller.draw = np.random.default_rng([seed, robot, 43])
-        none: list[list[Any]] = [[] for _ in range(robots)]
-        self._decided, self._frame = [list(own) for own in none], list[SensorFrame | None]()
-        self._frame = [None] * robots
-        self._commands, self._poses, self._claims = ([list(o) for o in none] for _ in range(3))
+        self._decided: list[list[Decision]] = [[] for _ in range(robots)]
+        self._commands: list[list[Any]] = [[] for _ in range(robots)]
+        self._poses: list[list[Any]] = [[] for _ in range(robots)]
+        self._claims: list[list[Any]] = [[] for _ in range(robots)]
         self._truth, self._tasks = list[Any](), list[tuple[float, Task]]()
 
     def recorded(self, seconds: float, name: str) -> tuple[Log, Motions]:
@@ -122,7 +123,6 @@ class Staged(ClosedLoop):
         """Noted."""
         row = *frame.position, frame.yaw, *frame.velocity, frame.yaw_rate
         self._poses[robot].append([frame.stamp, *row])
-        self._frame[robot] = frame
         return frame
 
     def answer(self, robot: int, tick: Tick, elapsed: float) -> None:
