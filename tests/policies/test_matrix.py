@@ -58,7 +58,7 @@ def without(health: HealthSettings, detector: str) -> HealthSettings:
     monitor, odd = health.monitor, health.normality
     off = {
         "freshness": {"monitor": replace(monitor, silent_s=np.inf, stuck_s=np.inf)},
-        "cross-check": {"monitor": replace(monitor, mismatch_m=np.inf, offset_limit_s=0.0)},
+        "cross-check": {"monitor": replace(monitor, mismatch_m=np.inf, offset_limit=0.0)},
         "garbage": {"monitor": replace(monitor, corrupt_votes=10_000)},
         "normality": {"normality": replace(odd, limit_s=0.0, stall_s=0.0)},
     }

@@ -11,8 +11,9 @@ from enum import IntEnum
 import numpy as np
 
 from swarmhold.hardware.monitor import BITS, Accusation, bits_of
+from swarmhold.hardware.offsets import STEPS, enough
 from swarmhold.hardware.types import Bool, Float, Int
-from swarmhold.hardware.votes import count_votes
+from swarmhold.hardware.votes import count_votes, given
 
 # What a robot's own messages prove against it, to everybody who hears them.
 PROOFS = (
@@ -21,13 +22,14 @@ PROOFS = (
 )
 # Places of bits in what `count_votes` counts; in this hot path, attributes of enums are dear.
 _PROVES = np.array([bit.bit_length() - 1 for bit in PROOFS])
-_SILENT, _STUCK, _MISMATCH, _REBOOT, _SEEN, _HEARD = (
+_SILENT, _STUCK, _MISMATCH, _REBOOT, _SEEN, _HEARD, _OFF, _OFFS = (
     bit.bit_length() - 1
     for bit in (
-        *(Accusation.SILENT, Accusation.STUCK, Accusation.MISMATCH),
-        *(Accusation.REBOOT, Accusation.SEEN, Accusation.HEARD),
+        *(Accusation.SILENT, Accusation.STUCK, Accusation.MISMATCH, Accusation.REBOOT),
+        *(Accusation.SEEN, Accusation.HEARD, Accusation.OFFSET, Accusation.OFFSETS),
     )
 )
+_MOST_OFF = BITS(Accusation.OFFSET | Accusation.OFFSETS)
 
 
 class HealthState(IntEnum):
@@ -180,8 +182,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     Crash and freeze need `observers` distinct accusers (one if nobody else reports), and silence
     that fewer than `observers` hear it: links fail in bursts, each for itself. A false pose needs
     a majority of those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata,
-    Metze, Chien 1967). Abnormal motion is for the supervisor alone to see; half of the team
-    abnormal at once means that the watcher is wrong, not the team.
+    Metze, Chien 1967), who together may be surer than each, see `offsets`. Abnormal motion is for
+    the supervisor alone to see; half of the team abnormal at once means that the watcher is wrong.
     """
     n = state.state.shape[-1]
     trusted = inputs.reporting.copy()
@@ -192,8 +194,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     needed = np.where(present > 1, config.observers, 1)
     silent, stuck, proofs = votes[..., _SILENT], votes[..., _STUCK], votes[..., _PROVES]
     reboot, heard = votes[..., _REBOOT] >= needed, votes[..., _HEARD]
-    accusers, opinions = votes[..., _MISMATCH], votes[..., _SEEN]
-    lying = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
+    opinions = votes[..., _SEEN]
+    lying, accusers = _lying(config, votes, given(inputs.accusations, trusted), needed)
     abnormal = ((inputs.accusations[..., n:, :] & BITS(Accusation.ABNORMAL)) != 0).any(axis=-2)
     common = _beyond(lying) | _beyond(abnormal)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
@@ -219,13 +221,27 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     )
 
 
+def _lying(config: HealthConfig, votes: Int, words: Int, needed: Int) -> tuple[Bool, Float]:
+    """(..., N) whose place is false, and how many accusers they have.
+
+    Args: constants, votes (..., N, 16) by bit, words (..., O, N) of those who count, and how many
+    accusers (..., N) are needed.
+    """
+    accusers, opinions = votes[..., _MISMATCH], votes[..., _SEEN]
+    sure = (accusers >= np.minimum(needed, config.observers)) & (2 * accusers > opinions)
+    most = (words >= _MOST_OFF).sum(axis=-2)  # both of the bits
+    levels = np.stack([votes[..., _OFF] - most, votes[..., _OFFS] - most, most], axis=-1)
+    together = enough(levels, opinions, config.observers - 1)
+    return sure | together, np.maximum(accusers, levels @ np.arange(1, STEPS + 1) / STEPS)
+
+
 def _beyond(accused: Bool) -> Bool:
     """(...) more than floor((n - 1) / 2) of a team of at least three."""
     n = accused.shape[-1]
     return np.asarray((accused.sum(axis=-1) > (n - 1) // 2) & (n > 2))
 
 
-def _limit_soft(lying: Bool, accusers: Int, opinions: Int) -> Bool:
+def _limit_soft(lying: Bool, accusers: Float, opinions: Int) -> Bool:
     """At most floor((n - 1) / 2) robots are held on cross-check evidence; the clearest first."""
     n = lying.shape[-1]
     if n <= 2 or lying.sum(axis=-1).max() <= (n - 1) // 2:

@@ -1,8 +1,8 @@
 """What one observer notices about the others: silence, a stuck loop, a false pose, garbage.
 
 Where a robot claims to be is held against where it is seen twice over: far off in several sightings
-is a vote at once; a little off, but always, is summed up by an energy CUSUM (Page, Biometrika 41,
-1954): S <- max(0, S + (|e|^2 / sigma^2 - slack) dt), and S > limit accuses.
+is a vote at once; a little off, but always, is summed up, see `offsets`. How much it came to is
+told to others, for a majority is to find it; only twice the limit is beyond doubt for oneself.
 
 Pure array functions. `...` are leading batch dimensions: none in a robot or the supervisor,
 (env, observer) in simulated evaluation.
@@ -16,16 +16,19 @@ from enum import IntFlag
 
 import numpy as np
 
+from swarmhold.hardware.offsets import (
+    BEYOND_DOUBT,
+    LATEST_S,
+    OffsetState,
+    Sighting,
+    level_of,
+    offset_init,
+    offset_step,
+)
 from swarmhold.hardware.sanity import Said, SanityConfig, SanityState, sanity_init, sanity_step
 from swarmhold.hardware.types import Bool, Float, Int
 
-LATEST_S = 1.0  # s, most that being late excuses
-UNSEEN_S = 0.15  # s, most that every message of a robot may be late by, so that nobody can tell
 TOO_LATE_S = 0.2  # s, known to be late, from which on a message is no measure of small errors
-BRAKES_S = 0.1  # s, of its way, that a robot may have stopped short of since it spoke
-LONGEST_S = 0.3  # s, most that one sighting counts for
-FARTHEST = 4.0  # sigmas, most that one sighting counts with: one that is far off proves little
-SLACK = 6.0  # squared sigmas of an error in space (3 on average) that count for nothing
 BITS = np.uint16  # what accusations are stored and sent as
 
 
@@ -46,6 +49,8 @@ class Accusation(IntFlag):
     TWIN = 2048  # two senders under one name
     ALIEN = 4096  # flies another bundle
     COMMON = 8192  # in tables, of everybody: too many look bad at once for it to be their fault
+    OFFSET = 16384  # is always a little off: level 1 of 3, see `offsets`
+    OFFSETS = 32768  # level 2; both are level 3
 
 
 def bits_of(found: Mapping[Accusation, Bool]) -> Int:
@@ -67,7 +72,7 @@ class MonitorConfig:
             calibrated on fault-free flights and stored with the bundle.
         speed_mps: m/s, of the robots; what a message is late by, times this, is allowed on top.
         sigma_m: m, per axis, of a claimed against a sensed position without faults; calibrated.
-        offset_limit_s: s, of the CUSUM; 0: not calibrated, so that only votes count.
+        offset_limit: sigmas, of the CUSUM of cross-checks; 0: not calibrated, only votes count.
         mismatch_window: sightings that are remembered.
         mismatch_votes: votes in the window that make an accusation.
         corrupt_votes: messages in a row that make an accusation.
@@ -78,12 +83,12 @@ class MonitorConfig:
         sanity: thresholds of what messages say against themselves.
     """
 
-    silent_s: float = 0.30
-    stuck_s: float = 0.30
+    silent_s: float = 0.25
+    stuck_s: float = 0.25
     mismatch_m: float = 0.05
     speed_mps: float = 0.0
     sigma_m: float = 0.05
-    offset_limit_s: float = 0.0
+    offset_limit: float = 0.0
     mismatch_window: int = 5
     mismatch_votes: int = 3
     corrupt_votes: int = 3
@@ -128,14 +133,14 @@ class MonitorState:
     Attributes:
         last_now: (...) s, time of the last step.
         votes: (..., N, W) last cross-check votes, -1 where there was none yet.
-        offset: (..., N) s, the CUSUM of cross-checks.
+        offset: CUSUMs of cross-checks, and how late robots usually are.
         garbage: (..., N) corrupt messages in a row.
         sanity: what messages said before.
     """
 
     last_now: Float
     votes: Int
-    offset: Float
+    offset: OffsetState
     garbage: Int
     sanity: SanityState
 
@@ -145,7 +150,7 @@ def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> Monito
     return MonitorState(
         last_now=np.full(lead, np.nan),
         votes=np.full((*lead, n, config.mismatch_window), -1, np.int8),
-        offset=np.zeros((*lead, n)),
+        offset=offset_init(lead, n),
         garbage=np.zeros((*lead, n), np.int16),
         sanity=sanity_init(lead, n),
     )
@@ -175,13 +180,16 @@ def monitor_step(
     channel = (late >= 2) & (late > config.common_share * count)
 
     sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
-    votes, offset, mismatch, opinion = _cross_check(config, state, inputs, odd.late, now)
+    votes, mismatch, opinion = _cross_check(config, state, inputs, odd.late)
+    seconds = np.nan_to_num(now - state.last_now)
+    offset, level, off = _offset(config, state.offset, inputs, odd.late, seconds)
+    level = np.where(opinion, level, 0)
     garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
     garbage = np.minimum(garbage, 1000).astype(np.int16)
     found = {
         Accusation.SILENT: silent & awake & ~channel,
         Accusation.STUCK: stuck & awake,
-        Accusation.MISMATCH: mismatch,
+        Accusation.MISMATCH: mismatch | off,
         Accusation.CORRUPT: garbage >= config.corrupt_votes,
         Accusation.REBOOT: now - sanity.changed_at <= config.reboot_s,
         Accusation.SEEN: opinion,
@@ -191,6 +199,8 @@ def monitor_step(
         Accusation.CLOCK: odd.clock,
         Accusation.TWIN: odd.twin,
         Accusation.ALIEN: heard & inputs.alien,
+        Accusation.OFFSET: (level & 1) != 0,
+        Accusation.OFFSETS: (level & 2) != 0,
     }
     return (
         replace(
@@ -205,45 +215,41 @@ def monitor_step(
     )
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what cannot be is reported elsewhere
-def offset_error(inputs: MonitorInput, late: Float) -> Float:
-    """(..., N) m between claimed and sensed position; NaN where nothing is to be learnt of it.
+def sighting_of(inputs: MonitorInput, late: Float) -> Sighting:
+    """What small errors can be learnt of.
 
-    What an old message explains is left out: that the robot is further along on its way, by as
-    much as it went in the time that the message may be late by, or has stopped short of it. In
-    one that is known to be later a robot may have turned, so that it says nothing of small errors.
+    In a message that is known to be late a robot may have turned, so that it says nothing of them.
 
     Args:
         inputs: what was received and sensed.
         late: (..., N) s, what messages are known to be late by.
     """
-    ahead, velocity = inputs.sensed - inputs.claimed, inputs.said.velocity
-    square = np.maximum(np.sum(velocity**2, axis=-1), 1e-12)
-    after = np.sum(ahead * velocity, axis=-1) / square
-    since = np.clip(after, -BRAKES_S, UNSEEN_S + np.clip(late, 0.0, LATEST_S))
-    error = np.sqrt(np.sum((ahead - since[..., None] * velocity) ** 2, axis=-1))
-    tells = inputs.fresh & np.isfinite(error) & (late <= TOO_LATE_S)
-    return np.where(tells, error, np.nan)
+    tells = inputs.fresh & (late <= TOO_LATE_S)
+    said = inputs.said
+    with np.errstate(invalid="ignore"):  # what cannot be is reported elsewhere
+        ahead = np.where(tells[..., None], inputs.sensed - inputs.claimed, np.nan)
+        timely = inputs.fresh & (np.abs(late) <= TOO_LATE_S)  # of a clock that has not jumped
+        lag = np.where(timely, said.heard_at - said.stamp, np.nan)
+    return Sighting(ahead, said.velocity, lag, inputs.age)
 
 
-def offset_step(config: MonitorConfig, offset: Float, error: Float, seconds: Float) -> Float:
-    """The CUSUM of cross-checks.
-
-    Args:
-        config: thresholds.
-        offset: (...) s, so far.
-        error: (...) m, see `offset_error`.
-        seconds: s since the last look.
-    """
-    sigmas = np.minimum(error / config.sigma_m, FARTHEST)
-    grown = np.maximum(offset + (sigmas**2 - SLACK) * np.minimum(seconds, LONGEST_S), 0.0)
-    return np.where(np.isnan(grown), offset, grown)
+def _offset(
+    config: MonitorConfig, state: OffsetState, inputs: MonitorInput, late: Float, seconds: Float
+) -> tuple[OffsetState, Int, Bool]:
+    """Memory, level of a small offset, and whether it is beyond doubt."""
+    limit = config.offset_limit
+    if limit == 0.0:
+        none = np.zeros(inputs.age.shape, np.uint8)
+        return state, none, none != 0
+    seen = sighting_of(inputs, late)
+    state, sums = offset_step(config.sigma_m, limit, state, seen, seconds)
+    return state, level_of(sums, limit), sums > BEYOND_DOUBT * limit
 
 
 def _cross_check(
-    config: MonitorConfig, state: MonitorState, inputs: MonitorInput, late: Float, now: float
-) -> tuple[Int, Float, Bool, Bool]:
-    """Claimed against sensed position: votes, CUSUM, accusation, and whether it has an opinion."""
+    config: MonitorConfig, state: MonitorState, inputs: MonitorInput, late: Float
+) -> tuple[Int, Bool, Bool]:
+    """Claimed against sensed position: votes, accusation, and whether it has an opinion."""
     allowed = config.mismatch_m + config.speed_mps * np.clip(late, 0.0, LATEST_S)
     error = np.sqrt(np.sum((inputs.claimed - inputs.sensed) ** 2, axis=-1))
     sighted = inputs.fresh & np.isfinite(error)
@@ -252,9 +258,4 @@ def _cross_check(
     votes = np.where(sighted[..., None], shifted, state.votes)
     opinion = (votes >= 0).sum(axis=-1) >= config.mismatch_votes
     accused = (votes == 1).sum(axis=-1) >= config.mismatch_votes
-    if config.offset_limit_s == 0.0:
-        return votes, state.offset, accused, opinion
-    seconds = np.nan_to_num(now - state.last_now)[..., None]
-    offset = offset_step(config, state.offset, offset_error(inputs, late), seconds)
-    offset = np.minimum(offset, 2.0 * config.offset_limit_s)  # what was wrong may become right
-    return votes, offset, accused | (offset > config.offset_limit_s), opinion
+    return votes, accused, opinion

@@ -11,6 +11,8 @@ from swarmhold.hardware.monitor import MonitorConfig
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.sanity import SanityConfig
 
+RETIRED = ("offset_limit_s",)  # of another sum of offsets, which bundles of before it still name
+
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
@@ -56,7 +58,7 @@ class HealthSettings:
 
 def _made(kind: type[Any], values: dict[str, Any], where: str) -> Any:
     """A part of the settings; those of the sanity checks lie within the monitor's."""
-    plain = dict(_known(kind, values, where))
+    plain = dict(_known(kind, {k: v for k, v in values.items() if k not in RETIRED}, where))
     if "sanity" in plain:
         plain["sanity"] = SanityConfig(**_known(SanityConfig, plain["sanity"], f"{where}.sanity"))
     return kind(**plain)

@@ -19,6 +19,14 @@ _SPREAD = (
 )
 
 
+def given(accusations: Int, counts: Bool) -> Int:
+    """(..., O, N) the words of those who count, 0 of others and of what one says of oneself."""
+    words = np.where(counts[..., None], accusations, 0).astype("<u2", copy=False)
+    own = np.arange(accusations.shape[-1])
+    words[..., own, own] = 0
+    return words
+
+
 def count_votes(accusations: Int, counts: Bool) -> Int:
     """Votes by subject and bit.
 
@@ -32,10 +40,7 @@ def count_votes(accusations: Int, counts: Bool) -> Int:
     *lead, observers, n = accusations.shape
     if observers > MOST:
         raise ValueError(f"{observers} observers; at most {MOST} are counted")
-    given = np.where(counts[..., None], accusations, 0).astype("<u2", copy=False)
-    own = np.arange(n)
-    given[..., own, own] = 0
-    words = given.view(np.uint8).reshape(*lead, observers, 2 * n)
+    words = given(accusations, counts).view(np.uint8).reshape(*lead, observers, 2 * n)
     step = max(_BLOCK // max(int(np.prod(lead, dtype=int)) * 2 * n, 1), 1)
     total = np.zeros((*lead, 2 * n), np.uint64)
     for start in range(0, observers, step):

@@ -6,25 +6,35 @@ counts is the largest that the loop itself brings about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from swarmhold.hardware.memory import restart
-from swarmhold.hardware.monitor import BITS, MonitorConfig, offset_error, offset_step
+from swarmhold.hardware.monitor import BITS, MonitorConfig, sighting_of
 from swarmhold.hardware.normality import NormalityConfig
+from swarmhold.hardware.offsets import (
+    BEYOND_DOUBT,
+    Sighting,
+    enough,
+    level_of,
+    offset_error,
+    offset_init,
+    offset_step,
+    tally,
+)
 from swarmhold.hardware.sanity import sanity_init, sanity_step
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.types import Float
 from swarmhold.policies.evaluate import TeamPolicy
-from swarmhold.policies.health_loop import EnvWatch, broadcast
+from swarmhold.policies.health_loop import EnvWatch, env_input
 from swarmhold.sim.disturb import CHANNELS, CONGESTED
 from swarmhold.sim.env import SwarmEnv
 
 PolicyOf = Callable[[SwarmEnv], TeamPolicy]
 MARGIN = 2.0  # on the largest figure seen
-ROUGH_MARGIN = 1.25  # the same on a congested channel, of which more is flown
+ROUGH_MARGIN = 1.5  # the same on a congested channel, of which more is flown
 ROUGH_TEAMS = 32
 LEAST_SIGMAS = 6.0  # a cross-check threshold is never nearer to the sensing noise than this
 LEAST_SLACK = 0.1  # of full speed; live loops jitter more than simulated ones
@@ -32,7 +42,9 @@ USUAL = 99.0  # percent of the departures from the policy that count for nothing
 LEAST_M, LEAST_TIMES_S = 0.05, 0.15  # m, and s at full speed: least leap that is reported
 LEAST_STALL_S, MOST_STALL_S = 3.0, 8.0  # s, limits of a stand that is reported
 LEAST_SIGMA_M = 0.001  # m, of a cross-check
-LEAST_OFFSET_S = 1.0  # s, least CUSUM of cross-checks that accuses
+OFFSET_MARGIN, OFFSET_STEP = 1.2, 1.02  # on the CUSUMs of cross-checks; the limit's precision
+LEAST_OFFSET = 4.5  # sigmas, least limit of a CUSUM of cross-checks
+LIARS = HealthSettings().health.observers - 1  # most that there may be
 LEAST_S = 1.0  # s, least excess departure that accuses; a lossy radio alone brings about 0.9
 
 
@@ -58,7 +70,7 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
     return replace(
         settings,
         monitor=replace(
-            _offset_limit(settings.monitor, quiet.errors, rough.errors, env.tick),
+            _offset_limit(settings.monitor, quiet.seen, rough.seen, env.model.peer_noise, env.tick),
             mismatch_m=round(mismatch, 4),
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * quiet.leap, least), 4)),
         ),
@@ -77,12 +89,12 @@ class _Flown:
         residual: m, largest distance between a claimed and a sensed position.
         leap: m, farthest that somebody moved beyond his claimed speed.
         stand: s, longest stand of one who was asked to move.
-        errors: (T, E, N, N) m, the same of observer x subject, less what being late explains.
+        seen: T sightings (E, N, N) of observer x subject.
         departures: (T, E, N) from the policy, in shares of full speed.
     """
 
     residual: float
-    errors: Float
+    seen: Sequence[Sighting]
     leap: float
     stand: float
     departures: Float
@@ -93,22 +105,23 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
     step = env.reset(episode=episode)
     restart(policy)
     worst, leap, longest = 0.0, 0.0, 0.0
-    errors, departures, before = [], [], sanity_init((env.n_envs,), env.n_robots)
+    sightings, departures = [], []
+    before = sanity_init((env.n_envs, env.n_robots), env.n_robots)
     while not step.done.all():
         seen = env.evidence()
         residual = np.sqrt(np.sum((seen.claimed - seen.sensed) ** 2, axis=-1))
         worst = max(worst, float(np.nanmax(residual, initial=0.0)))
         now = float(step.time_s.max())
         sanity = settings.monitor.sanity
-        before, odd = sanity_step(sanity, before, broadcast(seen.said), now)
-        errors.append(offset_error(seen, odd.late[:, None]))
+        before, odd = sanity_step(sanity, before, seen.said, now)
+        sightings.append(sighting_of(env_input(seen), odd.late))
         leap = max(leap, float(np.nanmax(odd.beyond, initial=0.0)))
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
         longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
         departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
-    return _Flown(worst, np.array(errors, np.float32), leap, longest, np.array(departures))
+    return _Flown(worst, sightings, leap, longest, np.array(departures))
 
 
 def accused(health: HealthSettings) -> str:
@@ -117,9 +130,9 @@ def accused(health: HealthSettings) -> str:
     stands = f", or stands for {odd.stall_s:g} s" if odd.stall_s else ""
     return (
         f"who claims to be {monitor.mismatch_m:g} m from where it is seen, or always some "
-        f"{monitor.sigma_m:g} m per axis and more (CUSUM, {monitor.offset_limit_s:g} s), leaps by "
-        f"{monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of full "
-        f"speed (CUSUM, {odd.limit_s:g} s){stands}"
+        f"{monitor.sigma_m:g} m per axis and more (CUSUM, {monitor.offset_limit:g} sigma), leaps "
+        f"by {monitor.sanity.leap_m:g} m, departs from the policy by more than {odd.slack:g} of "
+        f"full speed (CUSUM, {odd.limit_s:g} s){stands}"
     )
 
 
@@ -129,20 +142,55 @@ def _stall_limit(quiet: float, rough: float) -> float:
     return round(limit, 2) if limit <= MOST_STALL_S else 0.0
 
 
-def _offset_limit(config: MonitorConfig, quiet: Float, rough: Float, tick: float) -> MonitorConfig:
-    """Sigma and limit from errors (T, E, N, N) of cross-checks, on a clean and a bad channel.
+def _offset_limit(
+    config: MonitorConfig,
+    quiet: Sequence[Sighting],
+    rough: Sequence[Sighting],
+    noise_m: float,
+    tick: float,
+) -> MonitorConfig:
+    """Sigma and limit from sightings of observer x subject, on a clean and a bad channel.
 
-    One observer alone takes nobody out, so what counts is the second highest CUSUM of a subject.
+    The least limit at which neither one observer alone nor several together accuse anybody, nor
+    would with sums `OFFSET_MARGIN` times as large.
     """
-    sigma = float(np.sqrt(np.nanmean(quiet**2) / 3.0))
-    config = replace(config, sigma_m=round(max(sigma, LEAST_SIGMA_M), 4))
-    limit = LEAST_OFFSET_S
-    for errors, margin in ((quiet, MARGIN), (rough, ROUGH_MARGIN)):
-        offset = np.zeros(errors.shape[1:])
-        for error in errors:
-            offset = offset_step(config, offset, error, np.asarray(tick))
-            limit = max(limit, margin * float(np.sort(offset, axis=1)[:, -2].max()))
-    return replace(config, offset_limit_s=round(limit, 4))
+    errors = np.array([error for error, _ in _summed(max(noise_m, LEAST_SIGMA_M), quiet, tick)])
+    sigma = round(max(float(np.sqrt(np.nanmean(errors**2))), LEAST_SIGMA_M), 4)
+    sums = [np.array([sums for _, sums in _summed(sigma, seen, tick)]) for seen in (quiet, rough)]
+    alone = OFFSET_MARGIN * max(float(channel.max()) for channel in sums) / BEYOND_DOUBT
+    limit = max(LEAST_OFFSET, alone)
+    while any(_together(channel, limit / OFFSET_MARGIN) for channel in sums):
+        limit *= OFFSET_STEP
+    return replace(config, sigma_m=sigma, offset_limit=round(limit, 2))
+
+
+def _together(sums: Float, limit: float) -> bool:
+    """Whether all observers together, or any three neighbours, ever accuse somebody.
+
+    Args:
+        sums: (T, E, N, N) sigmas, observer x subject.
+        limit: sigmas.
+    """
+    robots, levels = sums.shape[-1], level_of(sums, limit)
+    subject = np.arange(robots)
+    for observers in {min(3, robots - 1), robots - 1}:
+        others = (subject + 1 + np.arange(observers)[:, None]) % robots
+        counts = tally(levels[..., others, subject])
+        if enough(counts, np.full(counts.shape[:-1], observers), LIARS).any():
+            return True
+    return False
+
+
+def _summed(
+    sigma_m: float, flown: Sequence[Sighting], tick: float
+) -> Iterator[tuple[Float, Float]]:
+    """Errors (E, N, N, 3) in m and CUSUMs (E, N, N) of all looks, one after another."""
+    shape, seconds = flown[0].lag.shape, np.asarray(tick)
+    state = offset_init(shape[:-1], shape[-1])
+    for seen in flown:
+        error = offset_error(sigma_m, state, seen)
+        state, sums = offset_step(sigma_m, np.inf, state, seen, seconds)
+        yield error, sums
 
 
 def _limits(config: NormalityConfig, quiet: Float, rough: Float, tick: float) -> NormalityConfig:

@@ -60,6 +60,19 @@ def broadcast(said: Said) -> Said:
     return Said(*(part[:, range(part.shape[1]), range(part.shape[1])] for part in parts))
 
 
+def env_input(seen: Evidence) -> MonitorInput:
+    """What simulated robots (E, N) notice of each other, as inputs of their monitors."""
+    return MonitorInput(
+        age=seen.age,
+        control_age=seen.age,
+        claimed=seen.claimed,
+        sensed=seen.sensed,
+        corrupt=seen.corrupt,
+        alien=np.zeros_like(seen.corrupt),
+        said=seen.said,
+    )
+
+
 class HealthLoop:
     """Weights of E teams of N robots from what the robots themselves can notice."""
 
@@ -98,15 +111,7 @@ class HealthLoop:
         Returns:
             (E, N, N - 1) weights that each robot gives its teammates.
         """
-        inputs = MonitorInput(
-            age=seen.age,
-            control_age=seen.age,
-            claimed=seen.claimed,
-            sensed=seen.sensed,
-            corrupt=seen.corrupt,
-            alien=np.zeros_like(seen.corrupt),
-            said=seen.said,
-        )
+        inputs = env_input(seen)
         arrived = seen.fresh[..., None]
         self._heard = np.where(arrived, self._told[:, None], self._heard)
         shape = self._table.shape
