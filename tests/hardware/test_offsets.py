@@ -37,7 +37,7 @@ def levels_told(bits):
     return ((bits & A.OFFSET) != 0) + 2 * ((bits & A.OFFSETS) != 0)
 
 
-def watched(off, config=OFFSET, velocity=STILL, late=None, dt=0.1, seed=0):
+def watched(off, config=OFFSET, velocity=STILL, late=None, dt=0.1, apart=1.0):
     """(K, 3) bits of three robots; of robot 1 the claims are `off` (K, 3) m from where it is seen.
 
     Args:
@@ -46,13 +46,14 @@ def watched(off, config=OFFSET, velocity=STILL, late=None, dt=0.1, seed=0):
         velocity: (3) m/s that all of them claim.
         late: (K) s that messages take on top of the quickest.
         dt: s between two looks.
-        seed: of sensing noise of one centimetre.
+        apart: m between robots, which are seen with a noise of one centimetre.
     """
-    rng, state, seen = np.random.default_rng(seed), monitor_init(config, (), 3), []
+    rng, state, seen = np.random.default_rng(0), monitor_init(config, (), 3), []
     for k, error in enumerate(off):
-        place = rng.normal(0.0, 0.01, (3, 3))
-        place[1] += error
-        moment = heard(3, claimed=place)
+        place = apart * np.eye(3)
+        claimed = place + rng.normal(0.0, 0.01, (3, 3))
+        claimed[1] += error
+        moment = heard(3, claimed=claimed, sensed=place)
         now, lag = np.full(3, k * dt), 0.0 if late is None else late[k]
         said = replace(
             moment.said, velocity=np.tile(velocity, (3, 1)), stamp=now - lag, heard_at=now
@@ -84,6 +85,12 @@ def test_one_sighting_far_off_is_no_offset():
     off[20] = 5.0
     bits = watched(off)
     assert levels_told(bits).max() <= 2 and not (bits & A.MISMATCH).any()
+
+
+def test_who_touches_another_may_be_pushed_about():
+    off = off_from(0, 40, (0.03, 0.0, 0.0))
+    assert levels_told(watched(off, apart=0.1))[-1, 1] == 3
+    assert not levels_told(watched(off, apart=0.05)).any()
 
 
 def test_who_is_not_seen_any_more_is_forgotten():

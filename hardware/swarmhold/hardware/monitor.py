@@ -73,6 +73,7 @@ class MonitorConfig:
         speed_mps: m/s, of the robots; what a message is late by, times this, is allowed on top.
         sigma_m: m, per axis, of a claimed against a sensed position without faults; calibrated.
         offset_limit: sigmas, of the CUSUM of cross-checks; 0: not calibrated, only votes count.
+        touch_m: distance between two robots at which they may push each other about.
         mismatch_window: sightings that are remembered.
         mismatch_votes: votes in the window that make an accusation.
         corrupt_votes: messages in a row that make an accusation.
@@ -89,6 +90,7 @@ class MonitorConfig:
     speed_mps: float = 0.0
     sigma_m: float = 0.05
     offset_limit: float = 0.0
+    touch_m: float = 0.08
     mismatch_window: int = 5
     mismatch_votes: int = 3
     corrupt_votes: int = 3
@@ -215,22 +217,32 @@ def monitor_step(
     )
 
 
-def sighting_of(inputs: MonitorInput, late: Float) -> Sighting:
+def sighting_of(inputs: MonitorInput, late: Float, touch_m: float) -> Sighting:
     """What small errors can be learnt of.
 
-    In a message that is known to be late a robot may have turned, so that it says nothing of them.
+    In a message that is known to be late a robot may have turned, and one that touches another may
+    be pushed, so that it says nothing of them.
 
     Args:
         inputs: what was received and sensed.
         late: (..., N) s, what messages are known to be late by.
+        touch_m: m between robots that may touch.
     """
-    tells = inputs.fresh & (late <= TOO_LATE_S)
+    tells = inputs.fresh & (late <= TOO_LATE_S) & ~_touching(inputs.sensed, touch_m)
     said = inputs.said
     with np.errstate(invalid="ignore"):  # what cannot be is reported elsewhere
         ahead = np.where(tells[..., None], inputs.sensed - inputs.claimed, np.nan)
         timely = inputs.fresh & (np.abs(late) <= TOO_LATE_S)  # of a clock that has not jumped
         lag = np.where(timely, said.heard_at - said.stamp, np.nan)
     return Sighting(ahead, said.velocity, lag, inputs.age)
+
+
+def _touching(sensed: Float, touch_m: float) -> Bool:
+    """(..., N) who is seen (..., N, 3) next to somebody else."""
+    at = np.moveaxis(sensed, -1, 0)
+    with np.errstate(invalid="ignore"):  # who is not seen is next to nobody
+        square = sum((axis[..., :, None] - axis[..., None, :]) ** 2 for axis in at)
+        return np.asarray((square < touch_m**2).sum(axis=-1) > 1)
 
 
 def _offset(
@@ -241,7 +253,7 @@ def _offset(
     if limit == 0.0:
         none = np.zeros(inputs.age.shape, np.uint8)
         return state, none, none != 0
-    seen = sighting_of(inputs, late)
+    seen = sighting_of(inputs, late, config.touch_m)
     state, sums = offset_step(config.sigma_m, limit, state, seen, seconds)
     return state, level_of(sums, limit), sums > BEYOND_DOUBT * limit
 

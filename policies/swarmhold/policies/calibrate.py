@@ -42,6 +42,7 @@ USUAL = 99.0  # percent of the departures from the policy that count for nothing
 LEAST_M, LEAST_TIMES_S = 0.05, 0.15  # m, and s at full speed: least leap that is reported
 LEAST_STALL_S, MOST_STALL_S = 3.0, 8.0  # s, limits of a stand that is reported
 LEAST_SIGMA_M = 0.001  # m, of a cross-check
+TOUCH_M = 0.01  # m between the bodies of two robots that may touch
 OFFSET_MARGIN, OFFSET_STEP = 1.2, 1.02  # on the CUSUMs of cross-checks; the limit's precision
 LEAST_OFFSET = 4.5  # sigmas, least limit of a CUSUM of cross-checks
 LIARS = HealthSettings().health.observers - 1  # most that there may be
@@ -60,7 +61,9 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
     """
     base, speed = HealthSettings(), env.spec.action_bound[0]
     near = replace(base.normality, near_m=env.model.near_range)
-    settings = replace(base, normality=near, monitor=replace(base.monitor, speed_mps=speed))
+    touch = round(2.0 * env.spec.radius_m + TOUCH_M, 4)
+    watch = replace(base.monitor, speed_mps=speed, touch_m=touch)
+    settings = replace(base, normality=near, monitor=watch)
     shape = (env.scenario, env.robot, max(env.n_envs, ROUGH_TEAMS), env.n_robots)
     congested = SwarmEnv(*shape, disturbances=CHANNELS[CONGESTED])
     quiet, rough = (_fly(world, policy_of, settings, episode) for world in (env, congested))
@@ -114,7 +117,7 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
         now = float(step.time_s.max())
         sanity = settings.monitor.sanity
         before, odd = sanity_step(sanity, before, seen.said, now)
-        sightings.append(sighting_of(env_input(seen), odd.late))
+        sightings.append(sighting_of(env_input(seen), odd.late, settings.monitor.touch_m))
         leap = max(leap, float(np.nanmax(odd.beyond, initial=0.0)))
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
