@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from moments import heard
 
 A, MONITOR = Accusation, MonitorConfig()
-OFFSET = replace(MONITOR, sigma_m=0.01, offset_limit=4.5)
+OFFSET = replace(MONITOR, sigma_m=0.01, offset_limit=4.5, touch_m=0.08)
 STILL = np.zeros(3)
 
 

@@ -73,7 +73,8 @@ class MonitorConfig:
         speed_mps: m/s, of the robots; what a message is late by, times this, is allowed on top.
         sigma_m: m, per axis, of a claimed against a sensed position without faults; calibrated.
         offset_limit: sigmas, of the CUSUM of cross-checks; 0: not calibrated, only votes count.
-        touch_m: distance between two robots at which they may push each other about.
+        touch_m: distance between two robots at which they may push each other about; 0: they do so
+            as a habit, and limits allow for it.
         mismatch_window: sightings that are remembered.
         mismatch_votes: votes in the window that make an accusation.
         corrupt_votes: messages in a row that make an accusation.
@@ -90,7 +91,7 @@ class MonitorConfig:
     speed_mps: float = 0.0
     sigma_m: float = 0.05
     offset_limit: float = 0.0
-    touch_m: float = 0.08
+    touch_m: float = 0.0
     mismatch_window: int = 5
     mismatch_votes: int = 3
     corrupt_votes: int = 3
@@ -228,7 +229,7 @@ def sighting_of(inputs: MonitorInput, late: Float, touch_m: float) -> Sighting:
         late: (..., N) s, what messages are known to be late by.
         touch_m: m between robots that may touch.
     """
-    tells = inputs.fresh & (late <= TOO_LATE_S) & ~_touching(inputs.sensed, touch_m)
+    tells = inputs.fresh & (late <= TOO_LATE_S) & ~touching(inputs.sensed, touch_m)
     said = inputs.said
     with np.errstate(invalid="ignore"):  # what cannot be is reported elsewhere
         ahead = np.where(tells[..., None], inputs.sensed - inputs.claimed, np.nan)
@@ -237,7 +238,7 @@ def sighting_of(inputs: MonitorInput, late: Float, touch_m: float) -> Sighting:
     return Sighting(ahead, said.velocity, lag, inputs.age)
 
 
-def _touching(sensed: Float, touch_m: float) -> Bool:
+def touching(sensed: Float, touch_m: float) -> Bool:
     """(..., N) who is seen (..., N, 3) next to somebody else."""
     at = np.moveaxis(sensed, -1, 0)
     with np.errstate(invalid="ignore"):  # who is not seen is next to nobody

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarmhold.hardware.memory import restart
-from swarmhold.hardware.monitor import BITS, MonitorConfig, sighting_of
+from swarmhold.hardware.monitor import BITS, MonitorConfig, sighting_of, touching
 from swarmhold.hardware.normality import NormalityConfig
 from swarmhold.hardware.offsets import (
     BEYOND_DOUBT,
@@ -43,6 +43,7 @@ LEAST_M, LEAST_TIMES_S = 0.05, 0.15  # m, and s at full speed: least leap that i
 LEAST_STALL_S, MOST_STALL_S = 3.0, 8.0  # s, limits of a stand that is reported
 LEAST_SIGMA_M = 0.001  # m, of a cross-check
 TOUCH_M = 0.01  # m between the bodies of two robots that may touch
+HABIT = 0.05  # share of sightings of robots that touch, above which that is what they are to do
 OFFSET_MARGIN, OFFSET_STEP = 1.2, 1.02  # on the CUSUMs of cross-checks; the limit's precision
 LEAST_OFFSET = 4.5  # sigmas, least limit of a CUSUM of cross-checks
 LIARS = HealthSettings().health.observers - 1  # most that there may be
@@ -61,9 +62,7 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
     """
     base, speed = HealthSettings(), env.spec.action_bound[0]
     near = replace(base.normality, near_m=env.model.near_range)
-    touch = round(2.0 * env.spec.radius_m + TOUCH_M, 4)
-    watch = replace(base.monitor, speed_mps=speed, touch_m=touch)
-    settings = replace(base, normality=near, monitor=watch)
+    settings = replace(base, normality=near, monitor=replace(base.monitor, speed_mps=speed))
     shape = (env.scenario, env.robot, max(env.n_envs, ROUGH_TEAMS), env.n_robots)
     congested = SwarmEnv(*shape, disturbances=CHANNELS[CONGESTED])
     quiet, rough = (_fly(world, policy_of, settings, episode) for world in (env, congested))
@@ -75,6 +74,7 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
         monitor=replace(
             _offset_limit(settings.monitor, quiet.seen, rough.seen, env.model.peer_noise, env.tick),
             mismatch_m=round(mismatch, 4),
+            touch_m=round(_reach(env), 4) if quiet.touching <= HABIT else 0.0,
             sanity=replace(base.monitor.sanity, leap_m=round(max(MARGIN * quiet.leap, least), 4)),
         ),
         normality=replace(
@@ -90,6 +90,7 @@ class _Flown:
 
     Attributes:
         residual: m, largest distance between a claimed and a sensed position.
+        touching: share of sightings of robots next to each other.
         leap: m, farthest that somebody moved beyond his claimed speed.
         stand: s, longest stand of one who was asked to move.
         seen: T sightings (E, N, N) of observer x subject.
@@ -98,6 +99,7 @@ class _Flown:
 
     residual: float
     seen: Sequence[Sighting]
+    touching: float
     leap: float
     stand: float
     departures: Float
@@ -108,7 +110,7 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
     step = env.reset(episode=episode)
     restart(policy)
     worst, leap, longest = 0.0, 0.0, 0.0
-    sightings, departures = [], []
+    sightings, departures, touched = [], [], []
     before = sanity_init((env.n_envs, env.n_robots), env.n_robots)
     while not step.done.all():
         seen = env.evidence()
@@ -117,14 +119,20 @@ def _fly(env: SwarmEnv, policy_of: PolicyOf, settings: HealthSettings, episode: 
         now = float(step.time_s.max())
         sanity = settings.monitor.sanity
         before, odd = sanity_step(sanity, before, seen.said, now)
-        sightings.append(sighting_of(env_input(seen), odd.late, settings.monitor.touch_m))
+        sightings.append(sighting_of(env_input(seen), odd.late, 0.0))
+        touched.append(touching(seen.sensed, _reach(env)).mean())
         leap = max(leap, float(np.nanmax(odd.beyond, initial=0.0)))
         present = step.truth.present
         watch.look(present.astype(float), np.zeros((*present.shape, env.n_robots), BITS), now)
         longest = max(longest, float(np.max(watch.stood, initial=0.0, where=present)))
         departures.append(np.where(present, watch.departure, 0.0))
         step = env.step(policy(step.observation, step.teammate_health))
-    return _Flown(worst, sightings, leap, longest, np.array(departures))
+    return _Flown(worst, sightings, float(np.mean(touched)), leap, longest, np.array(departures))
+
+
+def _reach(env: SwarmEnv) -> float:
+    """Distance in m at which two robots may touch."""
+    return 2.0 * env.spec.radius_m + TOUCH_M
 
 
 def accused(health: HealthSettings) -> str:
