@@ -154,6 +154,21 @@ def test_the_story_of_a_fault():
     assert made["confusion"] == {"crash": {"LOST": 1}}
 
 
+def test_who_falls_and_says_so_is_found():
+    (row,) = story(
+        judged((ROBOT, HealthState.ESTOPPED, START + 0.3, SECONDS)),
+        [spec("motor_off")], {}, None, False,
+    )  # fmt: skip
+    assert row.verdict == "ESTOPPED" and row.confirmed_s == pytest.approx(0.3)
+    assert row.speed_mps == pytest.approx(0.5, rel=0.05), "half a metre per second on its circle"
+
+
+def test_who_is_found_with_the_first_word_after_the_onset_was_not_out_before():
+    trace = judged((ROBOT, HealthState.QUARANTINED, START, END))
+    (row,) = story(trace, [spec("crash", START)], {}, None, False)
+    assert row.counts and row.confirmed_s == 0.0 and row.before == "HEALTHY"
+
+
 def test_missing_it_and_blaming_another():
     (row,) = story(judged(), [spec("crash")], {}, None, False)
     assert row.confirmed_s is None and row.first is None and row.recovered_s is None
@@ -224,4 +239,5 @@ def test_the_page_says_it_and_escapes_what_it_is_given():
     missed = judged()
     two = told("one", story(missed, [spec("crash")], {}, None, False), missed)
     compared = render([one, two])
-    assert "0 of 1 faults had the same fate" in compared and "only one of them" in compared
+    assert "0 of 1 faults had the same fate" in compared and "nobody doubted it" in compared
+    assert compared.count("<section>") == 3

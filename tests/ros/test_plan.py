@@ -36,6 +36,18 @@ def test_a_plan_is_flown_and_scored(tmp_path, capsys, coverage_bundle):
         assert row["first"] and not row["harmed"]
     assert rows[0]["healed_s"] is not None and rows[1]["healed_s"] is not None
     assert "live nodes" in (tmp_path / "a/report.html").read_text().lower()
+    agrees_with_simulation(file, tmp_path, capsys, coverage_bundle)
+
+
+def agrees_with_simulation(file, folder, capsys, bundle):
+    """The same file, simulated, has the same fate; the page says so of all worlds."""
+    given = ["run", str(file), "--bundle", str(bundle), "--layouts", "1", "--arms", "supervisor"]
+    assert main([*given, "--out", str(folder / "b")]) == 0
+    runs = [str(folder / "a"), str(folder / "b")]
+    assert main(["compare", *runs, "--out", str(folder / "page")]) == 0
+    page = (folder / "page/live.md").read_text()
+    assert "3 of 3 faults had the same fate in all 2 worlds" in page and "| ros | sim |" in page
+    assert len((folder / "page/live.csv").read_text().splitlines()) == 1 + 3 * 2
 
 
 def test_a_plan_ends_where_it_becomes_dangerous(tmp_path, coverage_bundle):

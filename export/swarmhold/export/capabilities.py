@@ -15,6 +15,7 @@ from typing import Any
 from swarmhold.hardware.drivers.links import LACKS
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS, FaultSpec
+from swarmhold.hardware.report.compare import world_of
 
 WORLDS = ("sim", "ros", "crazyflie", "mavlink", "twist", "hardware")
 NOT_TRIED = "not tried"
@@ -27,11 +28,6 @@ def shipped() -> Table:
     """The table that was measured with this version."""
     found: Table = json.loads(SHIPPED.read_text(encoding="utf-8"))
     return found
-
-
-def world_of(report: Mapping[str, Any]) -> str:
-    """The column of a report: what robots are linked by, if they are."""
-    return str(report.get("link") or report["world"])
 
 
 def columns(reports: Iterable[Mapping[str, Any]]) -> Table:

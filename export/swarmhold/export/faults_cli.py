@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from swarmhold.export.capabilities import columns, markdown, shipped
+from swarmhold.export.compare_cli import compare_reports
 from swarmhold.export.plan_cli import plan, read_report, report, run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import choose, note, parse, print_json, say
@@ -72,7 +73,7 @@ class TokenArgs:
 def main(argv: list[str]) -> int:
     """`faults WHAT`."""
     known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
-    known |= {"capabilities": capabilities, "token": token}
+    known |= {"compare": compare_reports, "capabilities": capabilities, "token": token}
     return choose("faults", "faults", known, argv)
 
 

@@ -1,6 +1,6 @@
 """The page of a fault plan: what was broken, what became of it, and what it cost.
 
-One self-contained HTML file without scripts; of two runs, side by side.
+One self-contained HTML file without scripts; of several runs, side by side.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from swarmhold.hardware.health import HealthState
+from swarmhold.hardware.report.compare import compare, names_of, reasons, summary, verdict
 
 Told = Mapping[str, Any]
 WORLDS = {
@@ -50,11 +51,11 @@ def render(runs: Sequence[Told]) -> str:
     """The page.
 
     Args:
-        runs: what `faults run` stored of one run or two.
+        runs: what `faults run` stored, of one plan where there are several.
     """
     text = files("swarmhold.hardware.report").joinpath("plan_page.html").read_text("utf-8")
     title = " and ".join(dict.fromkeys(str(run["plan"]["name"]) for run in runs))
-    parts = [_compared(*runs)] if len(runs) == 2 else []
+    parts = [_compared(runs)] if len(runs) > 1 else []
     parts += [_run(run) for run in runs]
     return text.replace("<!--TITLE-->", escape(title)).replace("<!--BODY-->", "\n".join(parts))
 
@@ -204,40 +205,19 @@ def _confusion(run: Told) -> str:
     return _table(("kind", *(verdict.lower() for verdict in verdicts)), body)
 
 
-def _compared(first: Told, second: Told) -> str:
-    """Row by row, which faults both found, and which only one of them."""
-    names = [str(WORLDS.get(run["world"], run["world"])).lower() for run in (first, second)]
-    if names[0] == names[1]:
-        names = [
-            f"{name} ({which})" for name, which in zip(names, ("first", "second"), strict=True)
-        ]
-    body, agree, total = [], 0, 0
-    for one, two in zip(first["rows"][0], second["rows"][0], strict=False):
-        if (one["kind"], one["robot"]) != (two["kind"], two["robot"]):
-            continue
-        told = [row["confirmed_s"] is not None for row in (one, two)]
-        same, total = told[0] == told[1], total + 1
-        agree += same
-        fates = [_fate(row) for row in (one, two)]
-        agreed = "yes" if same else f"<span class='alarm'>no: {_why(one, two)}</span>"
-        which = [str(one["index"] + 1), f"<b>{escape(one['kind'])}</b>", str(one["robot"])]
-        cells = [*which, *fates, agreed]
+def _compared(runs: Sequence[Told]) -> str:
+    """Row by row, which faults all found, and why some did not."""
+    lines, names = compare(runs), names_of(runs)
+    body = []
+    for line in lines:
+        cells = [str(line.index + 1), f"<b>{escape(line.kind)}</b>", str(line.robot)]
+        cells += [escape(verdict(line, fate)) for fate in line.fates]
+        cells.append("yes" if line.agrees else "<span class='alarm'>no</span>")
+        cells.append("<br>".join(escape(text) for text in reasons(line, names)))
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    table = _table(("", "fault", "robot", *names, "agree"), body)
-    return (
-        f"<section><header><h2>Compared</h2><p>{agree} of {total} faults had the same fate in "
-        f"{escape(names[0])} and {escape(names[1])}.</p></header>{table}</section>"
-    )
-
-
-def _fate(row: Mapping[str, Any]) -> str:
-    return f"{row['status']}; {_s(row['confirmed_s'])} {str(row['verdict']).lower()}"
-
-
-def _why(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    if one["status"] != two["status"]:
-        return f"{one['status']} here, {two['status']} there"
-    return "the same effect, and only one of them took it for a fault"
+    table = _table(("", "fault", "robot", *map(escape, names), "agree", "why not"), body)
+    said = escape(summary(lines, len(names)))
+    return f"<section><header><h2>Compared</h2><p>{said}</p></header>{table}</section>"
 
 
 def _table(head: Sequence[str], body: Sequence[str]) -> str:

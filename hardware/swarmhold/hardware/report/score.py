@@ -16,9 +16,9 @@ from swarmhold.hardware.expectations import EXPECTED, OUT
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.measures import quantiles
-from swarmhold.hardware.report.probes import effect
+from swarmhold.hardware.report.probes import BEFORE_S, effect
 from swarmhold.hardware.report.trace import Trace
-from swarmhold.hardware.types import Bool, Float
+from swarmhold.hardware.types import Bool, Float, Int
 
 AFTER_S = 2.0  # s after its end in which a fault may still be found
 SETTLE_S = 20.0  # s after its end in which a robot may still be on probation
@@ -44,6 +44,8 @@ class Row:
         status: applied, unsupported, no effect, healed by itself, or not injected.
         to_be_found: whether it is to be taken out of the team for it.
         out_before: whether it was out of the team anyway, so that nobody can be credited.
+        before: `HealthState` that it had then.
+        speed_mps: m/s, that it made on average in the last seconds before; None: unknown.
         suspected_s: until the supervisor had a doubt.
         confirmed_s: until it took the robot out of the team.
         verdict: `HealthState` that it was given.
@@ -64,6 +66,8 @@ class Row:
     status: str
     to_be_found: bool
     out_before: bool = False
+    before: str = "HEALTHY"
+    speed_mps: float | None = None
     suspected_s: float | None = None
     confirmed_s: float | None = None
     verdict: str = "HEALTHY"
@@ -127,7 +131,9 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     window = (trace.table_t >= row.start_s) & (trace.table_t <= until)
     t, states = trace.table_t[window] - row.start_s, trace.states[window]
     out = np.isin(states, OUT)
-    in_before: Bool = np.asarray(~out[:1].any(axis=0))
+    out[:, row.robot] |= states[:, row.robot] == HealthState.ESTOPPED  # who fell says so himself
+    before = _states_before(trace, row.start_s)
+    in_before: Bool = np.asarray(~np.isin(before, (*OUT, HealthState.ESTOPPED)))
     whole = whole_at(trace.n, faults, trace.table_t[window], SETTLE_S) & in_before
     fallen = _falls(out)
     harmed = tuple(int(j) for j in np.flatnonzero((fallen & whole).any(axis=0)) if j != row.robot)
@@ -146,6 +152,8 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     return replace(
         row,
         out_before=not in_before[row.robot],
+        before=str(HealthState(int(before[row.robot])).name),
+        speed_mps=_speed(trace, row.robot, row.start_s),
         suspected_s=suspect,
         confirmed_s=confirmed,
         verdict=str(verdict.name),
@@ -154,6 +162,23 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
         harmed=harmed,
         first=first,
     )
+
+
+def _states_before(trace: Trace, start: float) -> Int:
+    """(N) the supervisor's last word before an onset: a quick one comes with the first after it."""
+    earlier = np.flatnonzero(trace.table_t < start)
+    if len(earlier):
+        return np.asarray(trace.states[earlier[-1]])
+    return np.full(trace.n, int(HealthState.HEALTHY))
+
+
+def _speed(trace: Trace, robot: int, start: float) -> float | None:
+    """M/s along its way in the last seconds before an onset."""
+    steps = np.flatnonzero((trace.t >= start - BEFORE_S) & (trace.t < start))
+    if len(steps) < 2:
+        return None
+    way = np.linalg.norm(np.diff(trace.position[steps, robot], axis=0), axis=-1).sum()
+    return round(float(way / (trace.t[steps[-1]] - trace.t[steps[0]])), 4)
 
 
 def _first(t: Float, there: Bool) -> float | None:
