@@ -74,6 +74,8 @@ def broken(kind):
         return changed(trace, position=off)
     if kind in ("runaway", "adversary"):
         return changed(trace, speed=np.where(IN, 1.0, 0.5))
+    if kind == "slow":
+        return changed(trace, speed=np.where(IN, 0.1, 0.5))
     if kind == "overrun":
         return changed(trace, decided=~IN | (rng.random(len(T)) > 0.5))
     angle = np.cumsum(np.where(IN, 0.2, 0.5)) / HZ + ROBOT  # weak motors
@@ -112,6 +114,40 @@ def test_of_a_message_for_each_receiver_a_lost_copy_is_seen():
     kept = (rng.random(times.sum()) > 0.13) | np.repeat(~IN, times)
     fewer = {name: values[kept] for name, values in whole.items()}
     assert effect(changed(trace, **fewer), spec("drop")) == "applied"
+
+
+def test_a_robot_that_drives_off_and_is_held_back_by_a_fence_has_left_its_place():
+    trace = quiet()
+    position = trace.position.copy()
+    position[:, ROBOT] = position[0, ROBOT]
+    stands = replace(changed(trace, speed=np.full(len(T), 0.1)), position=position)
+    assert effect(stands, spec("runaway")) == "no effect"
+    left = position.copy()
+    left[IN, ROBOT, 0] += 0.05 * (T[IN] - START)
+    assert effect(replace(stands, position=left), spec("runaway")) == "applied"
+
+
+def test_a_small_loss_of_a_slow_robots_motors_is_seen_in_what_they_make_of_set_points():
+    trace = quiet()
+    way = np.cumsum(np.where(IN, 0.08, 0.1)) / HZ
+    position = trace.position.copy()
+    position[:, ROBOT] = np.stack([way, np.zeros(len(T))], axis=-1)
+    wanted = np.stack([np.full(len(T), 0.1), np.zeros(len(T))], axis=-1)
+    assert effect(replace(changed(trace, wanted=wanted), position=position), spec("battery")) == (
+        "applied"
+    )
+    position[:, ROBOT, 0] = 0.1 * T
+    whole = replace(changed(trace, wanted=wanted), position=position)
+    assert effect(whole, spec("battery")) == "no effect"
+
+
+def test_weak_motors_show_only_where_more_was_asked_for_before_or_after():
+    trace = quiet()
+    assert effect(changed(trace, speed=np.full(len(T), 0.1)), spec("slow")) == "no effect"
+    stands = np.where(IN | (T < START), 0.0, 0.5)
+    assert effect(changed(trace, speed=stands), spec("slow")) == "no effect", "it asks for nothing"
+    begins = np.where(IN, 0.15, np.where(T < START, 0.0, 0.5))
+    assert effect(changed(trace, speed=begins), spec("slow")) == "applied"
 
 
 def test_with_a_twin_the_smallest_detour_is_an_effect():
