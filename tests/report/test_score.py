@@ -28,7 +28,8 @@ def quiet():
         Heard(
             t=T.copy(), late=np.full(len(T), 0.01), boot=np.full(len(T), 7.0 + robot),
             position=position[:, robot] + rng.normal(0, 1e-3, (len(T), 2)),
-            hears=np.ones(len(T)), speed=np.full(len(T), 0.5), decided=np.ones(len(T), bool),
+            height=np.ones(len(T)), hears=np.ones(len(T)), speed=np.full(len(T), 0.5),
+            decided=np.ones(len(T), bool),
             wanted=0.5 * np.stack([-np.sin(angle[:, robot]), np.cos(angle[:, robot])], axis=-1),
         )
         for robot in range(N)
@@ -125,6 +126,11 @@ def test_a_robot_that_drives_off_and_is_held_back_by_a_fence_has_left_its_place(
     left = position.copy()
     left[IN, ROBOT, 0] += 0.05 * (T[IN] - START)
     assert effect(replace(stands, position=left), spec("runaway")) == "applied"
+
+
+def test_a_flier_that_sinks_has_lost_its_motors():
+    low = np.where(T > START + 1.0, 0.06, 1.0)
+    assert effect(changed(quiet(), height=low), spec("motor_off")) == "applied"
 
 
 def test_a_small_loss_of_a_slow_robots_motors_is_seen_in_what_they_make_of_set_points():

@@ -21,6 +21,7 @@ RATE = 0.95  # share of the messages that still come in when some are lost
 LATE_S = 0.1  # s, by which messages are later than before, or their clock is off
 FULL_SPEED = 0.6  # share of the largest set-point that a team at work does not keep up
 WORSE, LEAST_MPS = 1.5, 0.02  # by which a robot must depart from its set-points, times before, m/s
+SUNK_M = 0.2  # by which a flier is lower than before
 GAIN_LOST = 0.1  # share of its set-points that motion makes less of than before
 MOST = 90  # percent of the messages that say no more than "the most"
 ASKS = 0.05  # share of the largest set-point by which shares of it differ
@@ -175,8 +176,18 @@ def _held_back(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool
     return ASKS < most <= left + ASKS and float(np.percentile(usual, MOST)) > left + 2.0 * ASKS
 
 
+def _sinks(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """It is far below where it was, in most of what it says."""
+    heard = trace.heard[fault.robot]
+    parts = [_within(heard, start, end), _before(heard, fault.start_s)]
+    now, then = (heard.height[part & np.isfinite(heard.height)] for part in parts)
+    return bool(len(now) and len(then)) and bool(np.median(now) < np.median(then) - SUNK_M)
+
+
 def _astray(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
     """It does not move as it tells itself to, by more than it did before, or by less than asked."""
+    if _sinks(trace, fault, start, end):
+        return True
     before = fault.start_s - BEFORE_S, fault.start_s
     now = _departure(trace, fault.robot, start, end)
     then = _departure(trace, fault.robot, *before)
