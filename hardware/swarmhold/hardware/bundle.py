@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -71,6 +72,8 @@ class Bundle:
         health: calibrated settings.
         sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
+        parity: largest difference between the sealed graph and the network that it was made of, as
+            the export measured it; None where its report does not say.
     """
 
     manifest: Manifest
@@ -79,6 +82,7 @@ class Bundle:
     health: HealthSettings
     sessions: tuple[onnxruntime.InferenceSession, ...]
     signed_by: str | None = None
+    parity: float | None = None
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
@@ -149,7 +153,17 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, sessions, signed_by)
+    digest, parity = hashlib.sha256(raw).hexdigest(), _parity(contents.get("parity.json", b""))
+    return Bundle(manifest, digest, spec, health, sessions, signed_by, parity)
+
+
+def _parity(content: bytes) -> float | None:
+    """The worst case of a parity report that was sealed; None where it says none."""
+    try:
+        worst = float(json.loads(content)["worst"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return worst if math.isfinite(worst) else None
 
 
 def _sessions(
