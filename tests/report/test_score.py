@@ -260,6 +260,13 @@ def test_the_task_is_retained_between_floor_and_best():
     made = figures([Arm("supervisor", (half,)), Arm("free", (free,))], [rows], exact)
     assert made["arms"]["supervisor"]["retained"] == pytest.approx(0.5)
     assert made["arms"]["free"]["retained"] == pytest.approx(1.0)
+    arm = made["arms"]["supervisor"]
+    parts = arm["error_by_phase_m"]
+    assert sum(parts.values()) == pytest.approx(arm["error_m"])
+    shares = {name: part / arm["error_m"] for name, part in parts.items()}
+    rest = SECONDS - START
+    assert shares["broken"] == pytest.approx((END - START) / rest, abs=0.01)
+    assert shares["kept out"] == pytest.approx(5.0 / rest, abs=0.01), "on probation for 5 s"
 
 
 def told(name, rows, trace):

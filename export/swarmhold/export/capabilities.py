@@ -30,8 +30,12 @@ def shipped() -> Table:
     return found
 
 
-def columns(reports: Iterable[Mapping[str, Any]]) -> Table:
+def columns(reports: Iterable[Mapping[str, Any]], upon: Table | None = None) -> Table:
     """Cells of all worlds that the reports of flown plans are of.
+
+    Args:
+        reports: of flown plans.
+        upon: table whose tries in these worlds count as well; None: there are none.
 
     Raises:
         ConfigError: a report is of none of them.
@@ -41,6 +45,9 @@ def columns(reports: Iterable[Mapping[str, Any]]) -> Table:
         world = world_of(report)
         if world not in WORLDS:
             raise ConfigError(f"a report is of {world!r}; columns are {', '.join(WORLDS)}")
+        if world not in seen:
+            before = (upon or {}).get(world, {})
+            seen[world] = {k: Counter(cell.get("tries", {})) for k, cell in before.items()}
         for row in (row for own in report["rows"] for row in own):
             seen.setdefault(world, {}).setdefault(row["kind"], Counter())[row["status"]] += 1
     return {

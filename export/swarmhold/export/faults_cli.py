@@ -56,6 +56,8 @@ class CapabilitiesArgs:
 
     flown: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Folders that `faults run every-kind` wrote; they replace the columns of their worlds."""
+    add: bool = False
+    """Count their tries beside those of the table that ships, instead."""
     out: Path | None = None
     """File for the table as JSON; default: show it."""
     json: bool = False
@@ -82,7 +84,8 @@ def capabilities(argv: list[str]) -> int:
     args = parse(CapabilitiesArgs, argv, "swarmhold faults capabilities")
     table = shipped()
     if args.flown:
-        table |= columns(read_report(folder) for folder in args.flown)
+        upon = table if args.add else None
+        table |= columns((read_report(folder) for folder in args.flown), upon)
     told = json.dumps(table, indent=1)
     if args.out is not None:
         replace_file(args.out, lambda part: part.write_text(told + "\n", encoding="utf-8"))

@@ -26,6 +26,7 @@ ARMS = {
     "supervisor": "supervisor",
     "oracle": "oracle",
 }
+PHASES = ("broken", "kept out", "calm")
 LANE, LEFT, WIDTH = 34, 78, 1060  # pixels
 LEGEND = "<p class='legend'>" + "".join(
     f"<span><i class='{name}'></i>{text}</span>"
@@ -184,13 +185,20 @@ def _arms(run: Told) -> str:
         wide = 0.0 if kept is None else min(max(kept, 0.0), 1.0)
         bar = f"<div class='bar'><div style='width:{100 * wide:.0f}%'></div></div>"
         error = "" if arm["error_m"] is None else f"{100 * arm['error_m']:.1f} cm"
-        cells = (ARMS.get(source, source), bar, _percent(kept), error, str(arm["collisions"]))
+        parts = arm.get("error_by_phase_m", {})
+        times = ("" if p is None else f"{100 * p:.1f}" for p in map(parts.get, PHASES))
+        cells = (
+            *(ARMS.get(source, source), bar, _percent(kept), error, *times),
+            str(arm["collisions"]),
+        )
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     note = (
         "<p class='quiet'>Share of the gain over a team that does nothing which is kept while "
-        "robots break: (floor - error) / (floor - error without faults).</p>"
+        "robots break: (floor - error) / (floor - error without faults). Parts of the error, cm: "
+        "while a fault acts; while none does, but the supervisor keeps somebody out; else.</p>"
     )
-    return _table(("weights from", "", "retained", "task error", "collisions"), body) + note
+    head = ("weights from", "", "retained", "task error", *PHASES, "collisions")
+    return _table(head, body) + note
 
 
 def _confusion(run: Told) -> str:

@@ -257,7 +257,13 @@ def figures(
         "recovery_s": quantiles(
             np.array([np.inf if r.recovered_s is None else r.recovered_s for r in every]), (50, 95)
         ),
-        "arms": {source: _of_arm(arm, told.get("free"), rows) for source, arm in told.items()},
+        "arms": {
+            source: {
+                **_of_arm(arm, told.get("free"), rows),
+                "error_by_phase_m": _phases(arm.flights, helped, rows),
+            }
+            for source, arm in told.items()
+        },
         "deadline_misses": _mean([trace.misses for trace in helped]),
     }
 
@@ -274,6 +280,27 @@ def _of_arm(arm: Arm, free: Arm | None, rows: Sequence[Sequence[Row]]) -> dict[s
         pairs = zip(arm.flights, free.flights, began, strict=True)
         out["retained"] = _mean([_retained(trace, other, since) for trace, other, since in pairs])
     return out
+
+
+def _phases(
+    flights: Sequence[Trace], helped: Sequence[Trace], rows: Sequence[Sequence[Row]]
+) -> dict[str, float | None]:
+    """What of an arm's error falls to which time; the parts add up to its error.
+
+    "broken": a fault acts; "kept out": none does, but the supervisor, in the arm that is its own,
+    keeps somebody out of the team; "calm": neither.
+    """
+    parts: dict[str, list[float]] = {"broken": [], "kept out": [], "calm": []}
+    for trace, other, own in zip(flights, helped, rows, strict=True):
+        times = trace.t[trace.t >= min((row.start_s for row in own), default=0.0)]
+        error = np.interp(times, trace.t, trace.error)
+        broken = ~whole_at(trace.n, own, times, 0.0).all(axis=1)
+        kept: Bool = np.asarray(np.isin(other.states, (*OUT, HealthState.ESTOPPED)).any(axis=1))
+        last = np.clip(np.searchsorted(other.table_t, times, side="right") - 1, 0, None)
+        out = kept[last] & ~broken if len(kept) else np.zeros_like(broken)
+        for name, chosen in (("broken", broken), ("kept out", out), ("calm", ~broken & ~out)):
+            parts[name].append(float((error * chosen).mean()))
+    return {name: _mean(values) for name, values in parts.items()}
 
 
 def _error(trace: Trace, since: float) -> float:
