@@ -77,7 +77,7 @@ def test_of_several_flights_most_decide_and_the_commonest_reason_is_told():
     line = fates(report(*rows), report([row(**FOUND)], world="ros"))
     assert line.agrees and (line.fates[0].found, line.fates[0].flights) == (2, 3)
     assert line.fates[0].reason == "no effect"
-    assert "found, 2 of 3, 0.40 s" in "\n".join(markdown([line], ["sim", "ros"]))
+    assert "0.40 s, 2 of 3" in "\n".join(markdown([line], ["sim", "ros"]))
 
 
 def test_who_is_not_to_be_taken_out_has_to_stay_in():
@@ -96,7 +96,10 @@ def test_the_summary_counts_and_worlds_are_told_apart():
     reports.append(report(two[1], world="ros"))
     assert names_of(reports) == ["mavlink (1)", "mavlink (2)", "ros"]
     said = summary(compare(reports), 3)
-    assert "1 of 2 faults had the same fate in all 3 worlds" in said and "1 acted and was" in said
+    assert (
+        "1 of 2 faults had the same fate in all 3 worlds" in said
+        and "1 acted somewhere and was missed" in said
+    )
 
 
 def test_reports_of_different_plans_are_refused():

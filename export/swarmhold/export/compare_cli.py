@@ -85,6 +85,8 @@ def _publish(
         "it is written by hand.",
         "",
         summary(lines, len(names)),
+        "Seconds until the robot was taken out of the team (median, and in how many of several "
+        "flights), or why it was not:",
         "",
         *markdown(lines, names),
         "",
@@ -116,7 +118,7 @@ def _figures(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> list[st
             name,
             f"`{report['bundle']}`",
             f"{told['to_be_found'] - told['missed']} of {told['to_be_found']}",
-            f"{_number(delay['p50'])} s, {_number(delay['p95'])} s",
+            f"{_seconds(delay['p50'])}, {_seconds(delay['p95'])}",
             f"{_number(rate[0])} [{_number(rate[1])}, {_number(rate[2])}]",
             str(told["arms"]["supervisor"]["collisions"]),
             ", ".join("not flown" if one is None else f"{one:.0%}" for one in kept),
@@ -126,5 +128,9 @@ def _figures(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> list[st
     return out
 
 
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f} s"
+
+
 def _number(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2f}"
+    return "unknown" if value is None else f"{value:.2f}"

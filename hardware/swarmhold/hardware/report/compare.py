@@ -14,6 +14,7 @@ from typing import Any
 from swarmhold.hardware.drivers.links import LACKS
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import EXPECTED
+from swarmhold.hardware.faults import BODY_KINDS
 from swarmhold.hardware.health import HealthState
 
 Told = Mapping[str, Any]
@@ -155,6 +156,8 @@ def _reason(row: Told, report: Told) -> tuple[str, str]:
     doubt = "nobody doubted it"
     if row["suspected_s"] is not None:
         doubt = f"it was doubted after {row['suspected_s']:.2f} s, and not taken out"
+    elif kind in BODY_KINDS and (row.get("speed_mps") or 0.0) < STANDS_MPS:
+        doubt = f"the robot stood nearly still, and {doubt}"
     return MISSED, doubt + _company(row, report)
 
 
@@ -186,11 +189,10 @@ def summary(lines: Sequence[Line], worlds: int) -> str:
     said = f"{len(lines) - len(differ)} of {len(lines)} faults had the same fate in all {worlds}"
     if not differ:
         return f"{said} worlds."
-    because = len(differ) - missed
     return (
-        f"{said} worlds. Of the {len(differ)} others {because} could not be found somewhere "
-        f"(not done, or nothing to see), and {missed} acted and {'was' if missed == 1 else 'were'} "
-        "missed."
+        f"{said} worlds; {missed} acted somewhere and {'was' if missed == 1 else 'were'} missed "
+        f"there, {len(differ) - missed} could not be found everywhere (not done, or with nothing to "
+        "see)."
     )
 
 
@@ -213,18 +215,24 @@ def plain(lines: Sequence[Line], names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def verdict(line: Line, fate: Fate) -> str:
-    """What a cell of a table says."""
+    """What a cell of a table says: after how long it was found, or why it was not."""
     share = "" if fate.flights == 1 else f", {fate.found} of {fate.flights}"
     if not line.to_be_found:
         return f"unjust{share}" if fate.detected else "stays in"
     if fate.found == 0:
         return fate.reason
-    return f"found{share}, {fate.delay_s:.2f} s"
+    return f"{fate.delay_s:.2f} s{share}"
 
 
 def reasons(line: Line, names: Sequence[str]) -> list[str]:
     """Every fate that is not as it should be, in words."""
-    return [f"{name}: {fate.why}" for name, fate in zip(names, line.fates, strict=True) if fate.why]
+    out = []
+    for name, fate in zip(names, line.fates, strict=True):
+        some = fate.flights - fate.found if line.to_be_found else fate.found
+        share = "" if some == fate.flights else f" ({some} of {fate.flights} flights)"
+        if fate.why:
+            out.append(f"{name}{share}: {fate.why}")
+    return out
 
 
 def markdown(lines: Sequence[Line], names: Sequence[str]) -> list[str]:

@@ -11,7 +11,15 @@ from importlib.resources import files
 from typing import Any
 
 from swarmhold.hardware.health import HealthState
-from swarmhold.hardware.report.compare import compare, names_of, reasons, summary, verdict
+from swarmhold.hardware.report.compare import (
+    Fate,
+    Line,
+    compare,
+    names_of,
+    reasons,
+    summary,
+    verdict,
+)
 
 Told = Mapping[str, Any]
 WORLDS = {
@@ -63,6 +71,7 @@ def render(runs: Sequence[Told]) -> str:
 
 def _run(run: Told) -> str:
     plan, world = run["plan"], WORLDS.get(run["world"], run["world"].upper())
+    world += f": {run['link'].upper()}" if run.get("link") else ""
     what = f"{run['bundle']}, {plan['robots']} robots, {run['scenario']}, seed {plan['seed']}"
     aborted = f"<p class='alarm'>Aborted: {escape(run['aborted'])}</p>" if run["aborted"] else ""
     return f"""<section>
@@ -219,13 +228,26 @@ def _compared(runs: Sequence[Told]) -> str:
     body = []
     for line in lines:
         cells = [str(line.index + 1), f"<b>{escape(line.kind)}</b>", str(line.robot)]
-        cells += [escape(verdict(line, fate)) for fate in line.fates]
+        cells += [_cell(line, fate) for fate in line.fates]
         cells.append("yes" if line.agrees else "<span class='alarm'>no</span>")
-        cells.append("<br>".join(escape(text) for text in reasons(line, names)))
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    table = _table(("", "fault", "robot", *map(escape, names), "agree", "why not"), body)
+    table = _table(("", "fault", "robot", *map(escape, names), "agree"), body)
     said = escape(summary(lines, len(names)))
-    return f"<section><header><h2>Compared</h2><p>{said}</p></header>{table}</section>"
+    told = "".join(
+        f"<li><b>{line.index + 1} {escape(line.kind)}</b>, {escape(text)}</li>"
+        for line in lines for text in reasons(line, names)
+    )  # fmt: skip
+    note = (
+        "<p class='quiet'>Seconds until the robot was taken out of the team, or why it was not.</p>"
+    )
+    head = f"<header><h2>Compared</h2><p>{said}</p></header>"
+    return f"<section>{head}{table}{note}<ul>{told}</ul></section>"
+
+
+def _cell(line: Line, fate: Fate) -> str:
+    text = escape(verdict(line, fate))
+    right = fate.detected == line.to_be_found
+    return text if right else f"<span class='status no'>{text}</span>"
 
 
 def _table(head: Sequence[str], body: Sequence[str]) -> str:
