@@ -191,8 +191,8 @@ def summary(lines: Sequence[Line], worlds: int) -> str:
         return f"{said} worlds."
     return (
         f"{said} worlds; {missed} acted somewhere and {'was' if missed == 1 else 'were'} missed "
-        f"there, {len(differ) - missed} could not be found everywhere (not done, or with nothing to "
-        "see)."
+        f"there, {len(differ) - missed} could not be found everywhere (not done, or nothing was to "
+        "be seen)."
     )
 
 
