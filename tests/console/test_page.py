@@ -189,6 +189,7 @@ def test_a_plan_is_tried_dry_and_then_injected(shown):
 
 def test_an_order_that_is_refused_is_shown_as_that(shown):
     puppet = shown.puppet
+    puppet.team.on_refusals("robot_1", 0, puppet.now)
     puppet.team.on_fault("spoof", 1, 20.0, puppet.now)
     puppet.team.on_fault("delay", 2, 20.0, puppet.now)
     puppet.says(range(4))

@@ -124,7 +124,8 @@ def test_what_happens_is_told_once_and_in_order():
 
 def test_an_order_that_a_robot_refuses_is_no_fault():
     team = spoken()
-    team.on_refusals("robot_1", 3, 9.0)
+    for speaker, count in (("robot_1", 3), ("robot_2", 0), ("world", 0)):
+        team.on_refusals(speaker, count, 9.0)
     team.on_fault("spoof", 1, 5.0, 10.0)
     team.on_fault("motor_off", 1, 5.0, 10.1)
     assert team.picture(10.2)["robots"][1]["faults"] == ["spoof", "motor_off"]
@@ -139,6 +140,7 @@ def test_an_order_that_a_robot_refuses_is_no_fault():
 
 def test_a_refusal_long_after_an_order_is_of_another():
     team = spoken()
+    team.on_refusals("robot_1", 0, 9.0)
     team.on_fault("spoof", 1, 9.0, 10.0)
     team.on_refusals("robot_1", 1, 15.0)
     assert team.picture(15.1)["robots"][1]["faults"] == ["spoof"]

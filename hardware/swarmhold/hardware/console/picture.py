@@ -144,7 +144,7 @@ class TeamPicture:
 
     def on_refusals(self, speaker: str, count: int, now: float) -> None:
         """A robot, or who has the bodies, says how many orders it has refused so far."""
-        more = count - self._refused.get(speaker, 0)
+        more = count - self._refused.get(speaker, count)  # what was before is of no order seen here
         if speaker in self._refused or len(self._refused) < MOST_SPEAKERS:
             self._refused[speaker] = count
         lately = [o for o in self._orders if now - o[2] <= ANSWER_S and _answers(speaker, *o[:2])]
