@@ -163,6 +163,10 @@ def test_with_a_twin_the_smallest_detour_is_an_effect():
     strayed = replace(trace, position=position)
     assert effect(strayed, spec("motor_off"), free) == "applied"
     assert effect(free, spec("motor_off"), free) == "no effect"
+    elsewhere = free.position.copy()
+    elsewhere[:, ROBOT] += 0.3
+    moved = replace(free, position=elsewhere)
+    assert effect(moved, spec("motor_off"), free) == "no effect", "earlier faults moved it there"
 
 
 def judged(*verdicts):

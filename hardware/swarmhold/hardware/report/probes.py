@@ -16,6 +16,7 @@ from swarmhold.hardware.types import Bool, Float
 
 GAP_S = 0.25  # s without a message of a robot that is silent
 BEFORE_S = 5.0  # s of the flight before a fault with which it is compared
+WAY = 100  # points at which two ways are compared
 APART_M = 0.02  # m, by which positions differ
 RATE = 0.95  # share of the messages that still come in when some are lost
 LATE_S = 0.1  # s, by which messages are later than before, or their clock is off
@@ -57,12 +58,17 @@ def _acts(trace: Trace, fault: FaultSpec, start: float, end: float, twin: Trace 
 
 
 def _strays(trace: Trace, twin: Trace, robot: int, start: float, end: float) -> bool:
-    steps = (trace.t >= start) & (trace.t <= end) & (trace.t <= twin.t[-1])
-    ours = trace.position[steps, robot]
-    theirs = twin.position[: len(trace.t)][steps[: len(twin.t)], robot]
-    shared = min(len(ours), len(theirs))
-    apart = np.linalg.norm(ours[:shared] - theirs[:shared], axis=-1)
-    return bool(apart.max(initial=0.0) > APART_M)
+    """It goes another way from its onset on, wherever earlier faults had led it."""
+    apart = _way(trace, robot, start, end) - _way(twin, robot, start, end)
+    return bool(np.linalg.norm(apart, axis=-1).max(initial=0.0) > APART_M)
+
+
+def _way(trace: Trace, robot: int, start: float, end: float) -> Float:
+    """(WAY, 2) m from where it was at the onset."""
+    times = np.linspace(start, max(start, min(end, float(trace.t[-1]))), WAY)
+    place = [np.interp(times, trace.t, trace.position[:, robot, axis]) for axis in (0, 1)]
+    was = trace.position[max(int(np.searchsorted(trace.t, start)) - 1, 0), robot]
+    return np.asarray(np.stack(place, axis=-1) - was)
 
 
 def _within(heard: Heard, start: float, end: float) -> Bool:
