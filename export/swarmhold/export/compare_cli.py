@@ -120,7 +120,7 @@ def _figures(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> list[st
             f"{told['to_be_found'] - told['missed']} of {told['to_be_found']}",
             f"{_seconds(delay['p50'])}, {_seconds(delay['p95'])}",
             f"{_number(rate[0])} [{_number(rate[1])}, {_number(rate[2])}]",
-            str(told["arms"]["supervisor"]["collisions"]),
+            "not known" if report.get("link") else str(told["arms"]["supervisor"]["collisions"]),
             ", ".join("not flown" if one is None else f"{one:.0%}" for one in kept),
             "" if late is None else f"{late:.1%}",
         )

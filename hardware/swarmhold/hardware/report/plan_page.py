@@ -103,7 +103,7 @@ def _tiles(run: Told) -> str:
         ("right robot first", _percent(found["attribution"]), ""),
         ("false alarms per robot-hour", _number(rate[0]), _range(rate[1:], "")),
         ("healthy ones out per fault", _number(found["collateral_per_fault"]), ""),
-        ("collisions", str(found["arms"]["supervisor"]["collisions"]), ""),
+        ("collisions", _collisions(run, found["arms"]["supervisor"]), ""),
     ]
     if found["deadline_misses"] is not None:
         tiles.append(("deadlines missed", _percent(found["deadline_misses"], 2), ""))
@@ -112,6 +112,11 @@ def _tiles(run: Told) -> str:
         for name, value, more in tiles
     )
     return f"<div class='tiles'>{''.join(made)}</div>"
+
+
+def _collisions(run: Told, arm: Told) -> str:
+    """Of robots behind links nobody knows."""
+    return "not known" if run.get("link") else str(arm["collisions"])
 
 
 def _lanes(run: Told) -> str:
@@ -198,7 +203,7 @@ def _arms(run: Told) -> str:
         times = ("" if p is None else f"{100 * p:.1f}" for p in map(parts.get, PHASES))
         cells = (
             *(ARMS.get(source, source), bar, _percent(kept), error, *times),
-            str(arm["collisions"]),
+            _collisions(run, arm),
         )
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     note = (
