@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError, hint
 from swarmhold.hardware.memory import MemoryRule
+from swarmhold.hardware.parity import worst_of
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.shipped import located, shipped
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
@@ -153,17 +153,8 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    digest, parity = hashlib.sha256(raw).hexdigest(), _parity(contents.get("parity.json", b""))
+    digest, parity = hashlib.sha256(raw).hexdigest(), worst_of(contents.get("parity.json", b""))
     return Bundle(manifest, digest, spec, health, sessions, signed_by, parity)
-
-
-def _parity(content: bytes) -> float | None:
-    """The worst case of a parity report that was sealed; None where it says none."""
-    try:
-        worst = float(json.loads(content)["worst"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return worst if math.isfinite(worst) else None
 
 
 def _sessions(
