@@ -8,7 +8,7 @@ from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.errors import SpecMismatchError
 from swarmhold.hardware.messages import SensorFrame, Task
 from swarmhold.hardware.runtime import OnnxPolicy, PolicyStep
-from swarmhold.hardware.shadow import Shadow, check_shadow
+from swarmhold.hardware.shadow import BINS, Shadow, check_shadow
 
 TASK = Task(((0.5, 0.5, 1.0),), (0.0, 0.0, 0.0), 1.0)
 
@@ -50,6 +50,7 @@ def test_the_same_bundle_does_not_differ_from_itself(flown, rendezvous_bundle):
     assert reasons == [] and commands == fly(flown, None)[0]
     assert shadow.found.decisions == 40, "one for each decision, not for each tick"
     assert shadow.found.most < 1e-5 and shadow.found.inference_s > 0.0
+    assert shadow.found.p95 == 1 / BINS, "the upper end of the first bin"
 
 
 def test_another_bundle_differs_and_is_never_obeyed(flown, coverage_bundle):
@@ -57,6 +58,23 @@ def test_another_bundle_differs_and_is_never_obeyed(flown, coverage_bundle):
     commands, reasons = fly(flown, shadow)
     assert reasons == [] and commands == fly(flown, None)[0]
     assert 0.05 < shadow.found.mean <= shadow.found.most <= 2.0
+
+
+def turned(step):
+    return PolicyStep(-step.action, step.attention, step.inference_s, True)
+
+
+def test_the_percentile_is_that_of_the_differences(flown, rendezvous_bundle):
+    bundle = open_bundle(rendezvous_bundle)
+    shadow, away = Shadow(Strange(bundle, turned)), []
+    robot = RobotController(flown, TASK, ControllerConfig(0, 1))
+    for tick in range(80):
+        now = 10.0 + 0.05 * tick
+        place = (0.3 * np.sin(now), 0.2, 0.0)
+        robot.tick(SensorFrame(now, place, (0.0,) * 3, 0.0, 0.0, 1.0, (), (), ()), now)
+        shadow.look(robot.decision, True)
+        away.append(np.abs(robot.decision.action / bundle.spec.action_bound).mean())
+    assert 0.0 <= shadow.found.p95 - np.percentile(away[::2], 95.0) < 3.0 / BINS
 
 
 def not_finite(step):

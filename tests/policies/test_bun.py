@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 from swarmhold.export.bench import main
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.bun import navigation, navigation_study
-from swarmhold.policies.bun.arms import Study, run_arm, train
+from swarmhold.policies.bun.arms import Study, run_arm, study_of, train
 from swarmhold.policies.bun.closure import closure_of
 from swarmhold.policies.bun.cost import cost_of
 from swarmhold.policies.bun.growth import EdgeGrowth, GrowthRule, NoGrowth, WeightGrowth
@@ -168,6 +169,15 @@ def test_growth_opens_what_is_necessary_first() -> None:
     run, net = run_arm("edge", 1, Study(4, 301, 2))
     assert run.found == run.opened == 2 and run.hears == 0.5
     assert not (net.edges().numpy() & ~hidden_goal(4, 1).edges).any()
+
+
+def test_figures_do_not_depend_on_the_number_of_workers() -> None:
+    told: list[str] = []
+    alone, both = (study_of(1, Study(3, 3, 3), workers, told.append) for workers in (1, 2))
+    assert [replace(run, seconds=0.0) for run in alone] == [
+        replace(run, seconds=0.0) for run in both
+    ]
+    assert len(told) == 8 and told[3].startswith("4 of 4 trainings done")
 
 
 def test_the_object_for_programs_and_the_page(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,8 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.report.cli import sort_flights
@@ -31,7 +30,8 @@ from swarmhold.hardware.report.measures import (
 from swarmhold.hardware.report.page import Story, render
 from swarmhold.hardware.report.recording import events_of
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+from flight_folder import header, recording, typestore, write_events
 
 
 def make_flight(tmp_path, faults=(), n=4, seconds=30.0, delay=0.3, reweight=True):
@@ -212,89 +212,32 @@ def test_a_real_browser_draws_everything(tmp_path):
     assert "4 robots flew" in dom
 
 
-def typestore():
-    types = {}
-    for file in (ROOT / "ros2_ws/src/swarmhold_msgs/msg").glob("*.msg"):
-        types.update(get_types_from_msg(file.read_text(), f"swarmhold_msgs/msg/{file.stem}"))
-    store = get_typestore(Stores.ROS2_JAZZY)
-    store.register(types)
-    return store
-
-
 def write_recording(folder, n=2, ticks=40, garbage=False):
     """A small but real MCAP."""
-    store = typestore()
-    kind = store.types
-    header, stamp = kind["std_msgs/msg/Header"], kind["builtin_interfaces/msg/Time"]
+    kind = typestore().types
+    f32, u8 = np.float32, np.uint8
+    with recording(folder) as send:
 
-    def at(k):
-        return (
-            header(stamp(100, int(k * 0.05e9) % 10**9), "")
-            if k < 20
-            else header(stamp(101, int((k - 20) * 0.05e9)), "")
-        )
+        def say(topic, name, k, *values):
+            name, t = f"swarmhold_msgs/msg/{name}", 100.0 + 0.05 * k
+            message = kind[name](header(t), *values)
+            send(topic, name, t, message)
 
-    with Writer(folder / "mcap", version=9, storage_plugin=StoragePlugin.MCAP) as out:
-
-        def add(topic, name):
-            return out.add_connection(topic, f"swarmhold_msgs/msg/{name}", typestore=store)
-
-        truth, table = add("/swarm/truth", "Truth"), add("/swarm/health", "HealthTable")
-        status = [add(f"/robot_{i}/status", "PolicyStatus") for i in range(n)]
-        f32, u8 = np.float32, np.uint8
         for k in range(ticks):
-            when = int((100 + 0.05 * k) * 1e9)
-            message = kind["swarmhold_msgs/msg/Truth"](
-                *(at(k), np.arange(3.0 * n), np.zeros(n, f32), np.ones(n, bool)),
-                *(np.zeros(n, bool), 0.25),
-            )
-            out.write(truth, when, store.serialize_cdr(message, truth.msgtype))
-            message = kind["swarmhold_msgs/msg/HealthTable"](
-                at(k), 1, k, "s", 1.0, np.ones(n, f32), np.zeros(n, u8), np.zeros(n, np.uint16)
-            )
-            out.write(table, when, store.serialize_cdr(message, table.msgtype))
+            say("/swarm/truth", "Truth", k, np.arange(3.0 * n), np.zeros(n, f32),
+                np.ones(n, bool), np.zeros(n, bool), 0.25)  # fmt: skip
+            for wide in (n, n + 1) if garbage else (n,):  # of another team
+                say("/swarm/health", "HealthTable", k, 1 if wide == n else 9, k, "s", 1.0,
+                    np.ones(wide, f32), np.zeros(wide, u8), np.zeros(wide, np.uint16))  # fmt: skip
             if garbage:
-                wide = n + 1
-                message = kind["swarmhold_msgs/msg/HealthTable"](
-                    at(k), 9, k, "s", 1.0, np.ones(wide, f32), np.zeros(wide, u8),
-                    np.zeros(wide, np.uint16),
-                )  # fmt: skip
-                for raw in (store.serialize_cdr(message, table.msgtype), b"\0\1\0\0\xff\xff"):
-                    out.write(table, when, bytes(raw))
+                send("/swarm/health", None, 100.0 + 0.05 * k, b"\0\1\0\0\xff\xff")
             for i in range(n):
-                message = kind["swarmhold_msgs/msg/PolicyStatus"](
-                    at(k),
-                    i,
-                    np.ones(n, f32),
-                    np.full(n, 0.5, f32),
-                    np.zeros(n, u8),
-                    1,
-                    0,
-                    0.05,
-                    0.001,
-                    0,
-                    0,
-                )
-                out.write(status[i], when, store.serialize_cdr(message, status[i].msgtype))
-    events = [
-        {
-            "event": "flight",
-            "t": 99.0,
-            "robots": n,
-            "scenario": "rendezvous",
-            "robot": "epuck",
-            "seed": 0,
-            "name": "x",
-            "digest": "0" * 64,
-            "bundle": "b",
-            "reweight": True,
-        },
-        {"event": "started", "t": 100.0},
-        {"event": "fault", "t": 100.5, "kind": "freeze", "robot": 1},
-        {"event": "fault", "t": 101.0, "kind": "thaw", "robot": 1},
-        {"event": "ended", "t": 102.0},
-    ]
-    (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+                say(f"/robot_{i}/status", "PolicyStatus", k, i, np.ones(n, f32),
+                    np.full(n, 0.5, f32), np.zeros(n, u8), 1, 0, 0.05, 0.001, 0, 0)  # fmt: skip
+    info = {"robots": n, "scenario": "rendezvous", "robot": "epuck", "seed": 0, "name": "x",
+            "digest": "0" * 64, "bundle": "b"}  # fmt: skip
+    faults = ("freeze", 1, 0.5), ("thaw", 1, 1.0)
+    write_events(folder, info, 2.0, faults, began=100.0)
 
 
 def test_a_recording_is_read_back_without_ros(tmp_path):

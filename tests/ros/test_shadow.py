@@ -17,6 +17,7 @@ from swarmhold.hardware.promotion import go_back, promote
 from swarmhold.hardware.report.cli import main as report
 from swarmhold.hardware.report.flight import read_flight
 from swarmhold.hardware.report.recording import messages_of
+from swarmhold.hardware.watched import watched
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import states, wait_for
@@ -34,10 +35,12 @@ def fly(folder, *args):
 
 
 def test_a_shadow_is_reported_and_costs_no_deadline(tmp_path, rendezvous_bundle, coverage_bundle):
-    given = ("--bundle", rendezvous_bundle, "--robots", 3, "--seconds", 8)
+    given = ("--bundle", rendezvous_bundle, "--robots", 3, "--seconds", 10)
     done = fly(tmp_path / "f", *given, "--shadow", coverage_bundle)
     assert done.returncode == 0, done.stderr
     flight = read_flight(tmp_path / "f")
+    found = watched([tmp_path / "f"], open_bundle(coverage_bundle), flight.info["digest"])
+    assert 4.0 < found.seconds < 60.0 and found.p95 > 0.05 and "are needed" in found.refusal
     assert {told["robot"] for told in flight.shadows} == {0, 1, 2}
     for told in flight.shadows:
         assert told["decisions"] > 40 and 0.05 < told["mean"] <= told["most"] <= 2.0

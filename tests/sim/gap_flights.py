@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from swarmhold.hardware.report.motion import Motion, Motions
 from swarmhold.hardware.spec import policy_spec
 
-ROOT, BEGAN = Path(__file__).resolve().parents[2], 1.7e9
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from flight_folder import BEGAN, header, recording, twist, typestore, write_events
+
+RECEIVED_S = 0.001  # after it was sent
 PLACE_M, HEADING_RAD, SPEED_MPS, JITTER_S, LOST = 0.002, 0.01, 0.02, 0.002, 0.05
 
 
@@ -59,58 +59,28 @@ def write_flight(
         ahead_s: s by which the clock that stamps set-points is ahead.
     """
     folder.mkdir()
-    store = typestore()
-    kind, f32, u8 = store.types, np.float32, np.uint8
-    header, stamp = kind["std_msgs/msg/Header"], kind["builtin_interfaces/msg/Time"]
-    three = kind["geometry_msgs/msg/Vector3"]
+    kind, f32, u8 = typestore().types, np.float32, np.uint8
+    none = np.zeros(0), np.zeros(0, f32), np.zeros(0, bool), np.zeros(0, bool)
+    drives = policy_spec(flown.info["robot"]).drives
+    with recording(folder) as send:
 
-    def at(t: float) -> object:
-        return header(stamp(int(BEGAN + t), int((BEGAN + t) % 1 * 1e9)), "")
+        def say(topic: str, name: str, t: float, *values: object, ahead: float = 0.0) -> None:
+            message = kind[name](header(BEGAN + t + ahead), *values)
+            send(topic, name, BEGAN + t + RECEIVED_S, message)
 
-    def send(topic: str, name: str, rows: list[tuple[float, object]]) -> None:
-        link = out.add_connection(topic, name, typestore=store)
-        for t, message in rows:
-            when = int((BEGAN + t + 0.001) * 1e9)
-            out.write(link, when, store.serialize_cdr(message, name))
-
-    frame, twist = kind["swarmhold_msgs/msg/SensorFrame"], kind["geometry_msgs/msg/Twist"]
-    with Writer(folder / "mcap", version=9, storage_plugin=StoragePlugin.MCAP) as out:
-        truth = kind["swarmhold_msgs/msg/Truth"]
-        none = np.zeros(0), np.zeros(0, f32), np.zeros(0, bool), np.zeros(0, bool)
-        errors = zip(flown.error_t, flown.error, strict=True)
-        send("/swarm/truth", "swarmhold_msgs/msg/Truth", [
-            (t, truth(at(t), *none, float(error))) for t, error in errors
-        ])  # fmt: skip
+        for t, error in zip(flown.error_t, flown.error, strict=True):
+            say("/swarm/truth", "swarmhold_msgs/msg/Truth", t, *none, float(error))
         for i, motion in enumerate(flown.robots):
             seen = zip(motion.t, motion.position, motion.velocity, motion.yaw, motion.yaw_rate,
                        strict=True)  # fmt: skip
-            send(f"/robot_{i}/sense", "swarmhold_msgs/msg/SensorFrame", [
-                (t, frame(at(t), p, v.astype(f32), y, r, 1.0, np.zeros(0, u8), np.zeros(0, f32),
-                          np.zeros(0, f32), False))
-                for t, p, v, y, r in seen
-            ])  # fmt: skip
-            drives = policy_spec(flown.info["robot"]).drives
-            send(f"/robot_{i}/cmd_vel", "geometry_msgs/msg/TwistStamped", [
-                (t, kind["geometry_msgs/msg/TwistStamped"](at(t + ahead_s), twist(
-                    three(a, 0.0 if drives else b, 0.0), three(0.0, 0.0, b if drives else 0.0))))
-                for t, (a, b) in zip(motion.told_t, motion.told, strict=True)
-            ])  # fmt: skip
-    info = {**flown.info, "bundle": str(bundle), "reweight": True, "entities": "none"}
+            for t, p, v, y, r in seen:
+                say(f"/robot_{i}/sense", "swarmhold_msgs/msg/SensorFrame", t, p, v.astype(f32), y,
+                    r, 1.0, np.zeros(0, u8), np.zeros(0, f32), np.zeros(0, f32),
+                    False)  # fmt: skip
+            for t, told in zip(motion.told_t, motion.told, strict=True):
+                say(f"/robot_{i}/cmd_vel", "geometry_msgs/msg/TwistStamped", t,
+                    twist(*told, drives), ahead=ahead_s)  # fmt: skip
+    info = {**flown.info, "bundle": str(bundle)}
     info["digest"] = digest or info["digest"]
-    events = [
-        {"event": "flight", "t": BEGAN - 1.0, **info},
-        {"event": "started", "t": BEGAN},
-        {"event": "ended", "t": BEGAN + flown.seconds},
-    ]
-    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in events))
+    write_events(folder, info, flown.seconds)
     return folder
-
-
-def typestore() -> Any:
-    """Message definitions, from their sources."""
-    types: dict[str, Any] = {}
-    for file in (ROOT / "ros2_ws/src/swarmhold_msgs/msg").glob("*.msg"):
-        types.update(get_types_from_msg(file.read_text(), f"swarmhold_msgs/msg/{file.stem}"))
-    store = get_typestore(Stores.ROS2_JAZZY)
-    store.register(types)
-    return store

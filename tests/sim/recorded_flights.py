@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -10,27 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gap_flights import BEGAN, typestore
-from rosbags.rosbag2 import StoragePlugin, Writer
 
-from swarmhold.hardware.bundle import Bundle
+from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.controller import ControllerConfig, RobotController
 from swarmhold.hardware.messages import HealthTable, RobotState, SensorFrame
 from swarmhold.hardware.runtime import OnnxPolicy
+from swarmhold.sim.dataset.cli import main
+from swarmhold.sim.dataset.reader import Dataset, open_dataset
 from swarmhold.sim.world import World
 
-MSGS = {
-    "sense": "swarmhold_msgs/msg/SensorFrame",
-    "state": "swarmhold_msgs/msg/RobotState",
-    "status": "swarmhold_msgs/msg/PolicyStatus",
-    "cmd_vel": "geometry_msgs/msg/TwistStamped",
-    "/swarm/task": "swarmhold_msgs/msg/Task",
-    "/swarm/health": "swarmhold_msgs/msg/HealthTable",
-    "/swarm/truth": "swarmhold_msgs/msg/Truth",
-    "/swarm/estop": "std_msgs/msg/Bool",
-}
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from flight_folder import BEGAN, Row, write_events, write_rows
+
+BUNDLES = Path(__file__).resolve().parents[2] / "export/swarmhold/export/bundles"
 SAID_S, DECIDED_S = 0.002, 0.003  # after the frame, when messages reach the recorder
-Row = tuple[str, float, Any]  # topic, s since the beginning, what it says
 Bend = Callable[[Row], "list[Row]"]  # of a message on its way to the recorder
 
 
@@ -142,78 +135,41 @@ class Flight:
         folder.mkdir(parents=True)
         rows = [row for row in self.rows if truth or row[0] != "/swarm/truth"]
         rows = rows if bend is None else [out for row in rows for out in bend(row)]
-        store, drives = _store(), self.bundle.spec.drives
-        with Writer(folder / "mcap", version=9, storage_plugin=StoragePlugin.MCAP) as out:
-            links: dict[str, Any] = {}
-            for topic, t, said in sorted(rows, key=lambda row: row[1]):
-                name = MSGS.get(topic) or MSGS[topic.rpartition("/")[2]]
-                if topic not in links:
-                    links[topic] = out.add_connection(topic, name, typestore=store)
-                message = _message(store.types, name, t, said, drives)
-                out.write(
-                    links[topic], round((BEGAN + t) * 1e9), store.serialize_cdr(message, name)
-                )
+        write_rows(folder, rows, self.bundle.spec.drives)
         manifest = self.bundle.manifest
         info = {
             "robots": self.n, "robot": manifest.robot, "scenario": manifest.scenario,
             "name": manifest.name, "digest": digest or self.bundle.digest, "seed": self.seed,
-            "bundle": str(bundle), "reweight": True, "entities": "none",
+            "bundle": str(bundle),
         }  # fmt: skip
-        events = [
-            {"event": "flight", "t": BEGAN - 1.0, **info},
-            {"event": "started", "t": BEGAN},
-            *({"event": "fault", "kind": k, "robot": i, "t": BEGAN + t} for k, i, t in faults),
-            {"event": "ended", "t": BEGAN + self.seconds},
-        ]
-        (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in events))
+        write_events(folder, info, self.seconds, faults)
         return folder
 
 
 @cache
-def _store() -> Any:
-    return typestore()
+def flight(name: str = "coverage-epuck", seed: int = 3, **broken: Any) -> Flight:
+    """Three robots for six seconds; `dead`, `lies` and so on name a robot, from 3 s on."""
+    since = {what: {robot: 3.0} for what, robot in broken.items()}
+    return Flight(open_bundle(BUNDLES / name), 3, 6.0, seed, **since)
 
 
-def _message(kind: Any, name: str, t: float, said: Any, drives: bool) -> Any:
-    """The ROS message of one value."""
-    f32, u8, u16 = np.float32, np.uint8, np.uint16
-    stamp, t = kind["builtin_interfaces/msg/Time"], BEGAN + t
+def recorded(tmp_path: Path, bend: Bend | None = None, **broken: Any) -> Path:
+    """The folder of such a flight."""
+    one = flight(**broken)
+    return one.record(tmp_path / "flight", BUNDLES / "coverage-epuck", bend)
 
-    def head(at: float) -> Any:
-        return kind["std_msgs/msg/Header"](stamp(int(at), round(at % 1 * 1e9)), "")
 
-    def flat(values: Any, dtype: Any) -> Any:
-        return np.asarray(values, dtype).ravel()
+def built(tmp_path: Path, *folders: Path, more: tuple[str, ...] = ()) -> Dataset:
+    """The dataset of flights."""
+    out = tmp_path / "dataset"
+    assert main(["build", *map(str, folders), "--out", str(out), *more]) == 0
+    return open_dataset(out)
 
-    make, short = kind[name], name.rpartition("/")[2]
-    if short == "SensorFrame":
-        return make(head(said.stamp), flat(said.position, float), flat(said.velocity, f32),
-                    said.yaw, said.yaw_rate, said.battery, flat(said.sighted, u8),
-                    flat(said.sightings, f32), flat(said.bodies, f32), said.stopped)  # fmt: skip
-    if short == "RobotState":
-        return make(head(said.stamp), said.robot, said.recipient, said.boot_id, said.seq,
-                    said.control_seq, flat(said.position, float), flat(said.velocity, f32),
-                    said.yaw, said.yaw_rate, said.battery, said.mode, said.bundle,
-                    np.frombuffer(said.accusations, "<u2").astype(u16))  # fmt: skip
-    if short == "PolicyStatus":
-        return make(head(t), said.robot, flat(said.weights, f32), flat(said.attention, f32),
-                    flat(said.states, u8), said.source, said.mode, said.period_s,
-                    said.inference_s, said.missed, said.limited)  # fmt: skip
-    if short == "HealthTable":
-        return make(head(said.stamp), said.term, said.seq, said.issuer, said.lease_s,
-                    flat(said.weights, f32), flat(said.states, u8),
-                    flat(said.reasons, u16))  # fmt: skip
-    if short == "Task":
-        return make(head(t), "", flat(said.landmarks, float), flat(said.owners, np.int8),
-                    flat(said.posts, float), flat(said.home, float), said.half_width)  # fmt: skip
-    if short == "Truth":
-        place, yaw, touched = said
-        on = np.ones(len(yaw), bool)
-        return make(head(t), flat(place, float), flat(yaw, f32), on, touched, 0.0)
-    if short == "Bool":
-        return make(bool(said))
-    three, (a, b) = kind["geometry_msgs/msg/Vector3"], said
-    twist = kind["geometry_msgs/msg/Twist"](
-        three(a, 0.0 if drives else b, 0.0), three(0.0, 0.0, b if drives else 0.0)
-    )
-    return make(head(t), twist)
+
+def lost(begin: float, end: float, part: str) -> Bend:
+    """Messages that the recorder did not get: those with `part` in their topic."""
+
+    def bend(row: Row) -> list[Row]:
+        return [] if part in row[0] and begin <= row[1] < end else [row]
+
+    return bend

@@ -42,6 +42,7 @@ USAGE = """usage: swarmhold bench NAME [options]; swarmhold bench NAME --help
   offline      a deployed policy fine-tuned on recordings, with priorities and without
   bun          who must hear whom: sparse joint policies grown edge by edge, against dense ones
   detectors    delays, misses and false alarms of the health chain, simulated at batch speed
+  witnesses    how fast a team learns of a failure when robots hear only some of the others
   drills       what a team feels of dead, doubled, lying and repeated supervisors
   onnx         inference time of a bundle against team size
   detection    how fast live robots learn of a killed or hung one
@@ -92,6 +93,10 @@ def main(argv: list[str]) -> int:
         from swarmhold.policies.detectors_cli import main as detectors
 
         return detectors(argv[1:])
+    if name == "witnesses":
+        from swarmhold.sim.witnesses_cli import main as witnesses
+
+        return witnesses(argv[1:])
     if name == "drills":
         from swarmhold.policies.drills_cli import main as drills
 

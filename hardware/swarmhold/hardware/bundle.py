@@ -60,6 +60,11 @@ class Manifest(BaseModel):
     memory: MemoryRule | None = None
     slices: SlicePlan | None = None
 
+    @property
+    def finetuned(self) -> bool:
+        """Whether it went on learning from recordings of another bundle's flights."""
+        return "finetuned" in self.training
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:

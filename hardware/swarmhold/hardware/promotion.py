@@ -2,7 +2,8 @@
 
 A version that is lower than the highest one ever promoted is refused, or an attacker could bring
 back an old bundle whose faults he knows. Rolling back to the bundle before is a decision of its
-own, and does not make room for older ones.
+own, and does not make room for older ones. What was fine-tuned from recordings is promoted once it
+has looked on in flights for long enough, without wanting much else than the bundle that flew.
 """
 
 from __future__ import annotations
@@ -18,18 +19,29 @@ from swarmhold.hardware.bundle import Bundle, files_of, open_bundle
 from swarmhold.hardware.errors import BundleError, ConfigError
 from swarmhold.hardware.signing import PublicKey
 from swarmhold.hardware.slot import Slot, is_slot, place_of, read_slot, write_slot
+from swarmhold.hardware.watched import check_watched
 
 
-def promote(bundle: Path, slot: Path, keys: Sequence[PublicKey] = ()) -> Bundle:
+def promote(
+    bundle: Path,
+    slot: Path,
+    keys: Sequence[PublicKey] = (),
+    flights: Sequence[Path] = (),
+    unwatched: bool = False,
+) -> Bundle:
     """Make a bundle the one that flies.
 
     Args:
         bundle: folder, archive, or another slot.
         slot: made if absent.
         keys: pinned.
+        flights: folders of flights in which it looked on; they are asked where any are given, and
+            needed where the bundle was fine-tuned.
+        unwatched: promote a fine-tuned bundle without.
 
     Raises:
-        BundleError: the bundle must not fly, or is older than one that flew.
+        BundleError: the bundle must not fly, is older than one that flew, or was not watched.
+        ConfigError: a flight is none, or another bundle flew or looked on in it.
     """
     found = open_bundle(bundle, keys)
     before = read_slot(slot) if is_slot(slot) else Slot("", "", 0)
@@ -41,6 +53,8 @@ def promote(bundle: Path, slot: Path, keys: Sequence[PublicKey] = ()) -> Bundle:
             f"{bundle} is version {version}, and version {before.highest} was promoted here "
             "before; export it with a higher --version, or go back with promote --back"
         )
+    if flights or (found.manifest.finetuned and not unwatched):
+        check_watched(flights, found, before.current)
     place = place_of(slot, found.digest)
     if not place.exists():
         _store(files_of(bundle), place)

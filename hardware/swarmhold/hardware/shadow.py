@@ -1,6 +1,7 @@
 """Shadow mode: a second bundle is asked in flight what the first one is asked, and never obeyed.
 
-How far it would have acted otherwise says, before it flies, what a promotion would change.
+How far it would have acted otherwise says, before it flies, what a promotion would change; whether
+that is little enough, `watched` says.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from swarmhold.hardware.runtime import OnnxPolicy
 from swarmhold.hardware.types import Float, Observation
 
 SHARE = 0.2  # of the loop's period, above which looking on would cost deadlines
+BINS, LEVEL = 200, 0.95  # of the histogram of differences, and of its percentile
 SMOOTH = 0.05  # weight of the last inference in the mean that is held against it
 
 
@@ -46,6 +48,7 @@ class Disagreement:
         decisions: that both made.
         mean: of the largest difference of a component of the set-point, in shares of its bound.
         most: largest of all.
+        p95: 95th percentile of the mean difference of the components, share of the action range.
         inference_s: mean of the last ones.
         problem: why it looks on no more; "" while it does.
     """
@@ -53,6 +56,7 @@ class Disagreement:
     decisions: int = 0
     mean: float = 0.0
     most: float = 0.0
+    p95: float = 0.0
     inference_s: float = 0.0
     problem: str = ""
 
@@ -80,6 +84,7 @@ class Shadow:
         self._most_s = SHARE / policy.bundle.spec.loop_hz
         self._memory = Memory(policy.bundle.manifest.memory)
         self._looked_at = -math.inf
+        self._apart = np.zeros(BINS, int)
         self.found = Disagreement()
 
     def look(self, decision: Decision | None, acts: bool) -> str:
@@ -114,15 +119,23 @@ class Shadow:
         return ""
 
     def _count(self, flown: Float, wanted: Float, inference_s: float) -> None:
-        off = float((np.abs(wanted - flown) / self._bound).max())
+        away = np.abs(wanted - flown) / self._bound
+        off = float(away.max())
+        self._apart[min(int(BINS * away.mean() / 2.0), BINS - 1)] += 1
         before, n = self.found, self.found.decisions + 1
         share = max(SMOOTH, 1.0 / n)
         self.found = Disagreement(
             n,
             before.mean + (off - before.mean) / n,
             max(before.most, off),
+            self._percentile(),
             before.inference_s + share * (inference_s - before.inference_s),
         )
+
+    def _percentile(self) -> float:
+        """Upper end of the bin that holds it, so that it errs on the side of doubt."""
+        share = np.cumsum(self._apart) / self._apart.sum()
+        return (int(np.searchsorted(share, LEVEL)) + 1) / BINS
 
     def _end(self, problem: str) -> str:
         self.found = replace(self.found, problem=problem)

@@ -215,8 +215,8 @@ def bench_train(
             say("sb3: left out; give --peer sb3=PATH_OF_ITS_PYTHON to compare")
         rates = interleave(runs, rounds, say)
     finally:
-        for thing in (*opened, whole.rollouts):
-            thing.close()
+        for close in (*(peer.close for peer in opened), whole.rollouts.close):
+            close()
     shares = {name: spread(values[1:]) for name, values in whole.shares.items()}  # 0: warm-up
     versions = {peer.name: peer.versions for peer in opened}
     return {

@@ -206,7 +206,7 @@ def evaluate(
     policy = policy_of(env)
     rng = np.random.default_rng([seed, 7])
     progress("nominal")
-    none = [[] for _ in range(env.n_envs)]
+    none: list[list[FaultSpec]] = [[] for _ in range(env.n_envs)]
     more = {"budget": budget, "known": policy_of(env)}
     nominal = run_episodes(env, policy, "supervisor", none, settings, 0, **more)
     rows: list[dict[str, Any]] = []

@@ -11,10 +11,11 @@ import numpy as np
 
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.monitor import BITS, MonitorInput
-from swarmhold.hardware.normality import Acts, Scene, Watch
+from swarmhold.hardware.normality import Acts, Watch
 from swarmhold.hardware.sanity import Said
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.supervisor import supervisor_init, supervisor_step
+from swarmhold.hardware.surroundings import Scene
 from swarmhold.hardware.team_health import local_init, local_step
 from swarmhold.hardware.types import Bool, Float, Int, teammate_index
 from swarmhold.sim.env import Evidence, SwarmEnv

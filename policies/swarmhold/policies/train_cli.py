@@ -28,7 +28,7 @@ class TrainArgs(TrainConfig):
     Hyper-parameters that a scenario brings along replace the defaults shown here.
     """
 
-    robot: str | None = None  # type: ignore[assignment]
+    robot: str | None = None
     """Robot class: epuck, crazyflie or gritsbot; the scenario's first by default."""
     arm: Arm = "ours"
     """A method by name: sets algorithm, networks and what they are told; options win over it."""

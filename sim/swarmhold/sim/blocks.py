@@ -87,7 +87,7 @@ class Blocks:
         self.varied = False  # whether masses or inertias were ever set
         scalar = self.dtype.type
         constants = drive_constants if isinstance(model, DriveModel) else quad_constants
-        self.constants = constants(model, scalar)  # type: ignore[arg-type]
+        self.constants = constants(model, scalar)
         self.packed = np.array(self.constants, self.dtype)  # the same for compiled loops
         self.data[:, Row.ATTITUDE + 3] = 1.0
         self.data[:, Row.GAIN : Row.GAIN + 4] = 1.0

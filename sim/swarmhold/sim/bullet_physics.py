@@ -10,6 +10,7 @@ from swarmhold.sim.bullet import BulletServer, bullet_server
 from swarmhold.sim.bullet_step import BulletStepper
 from swarmhold.sim.mixed import ContactTeams
 from swarmhold.sim.physics import Physics
+from swarmhold.sim.quad import QuadConstants
 from swarmhold.sim.robots import Model
 
 
@@ -67,6 +68,7 @@ class BulletPhysics(Physics):
     def hover_at(self, body: int, height: float) -> None:
         """Let one quadrotor of a team hold another height, m; for servers that are not native."""
         constants = self.blocks.constants
+        assert isinstance(constants, QuadConstants)
         heights = np.broadcast_to(constants.height, self.blocks.n_robots).copy()
         heights[body] = height
         # The numpy laws work on whole rows, so a constant may be one.

@@ -10,6 +10,7 @@ from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.blocks import Blocks, Row
 from swarmhold.sim.bullet import TILT_INERTIA, BulletServer
 from swarmhold.sim.bullet_native import NativeServer
+from swarmhold.sim.quad import QuadConstants
 from swarmhold.sim.robots import DriveModel
 
 
@@ -28,8 +29,9 @@ class BulletStepper:
         self._shape = (blocks.n_envs, blocks.n_robots)
         self._factors = np.ones((*self._shape, 2))
         c = blocks.constants
-        if not isinstance(blocks.model, DriveModel):
+        if isinstance(c, QuadConstants):
             lever, swirl = float(c.lever), float(c.swirl)
+            self._rotor_max = float(c.rotor_max)
             self._mix = np.array(
                 [
                     [1.0, -lever, -lever, -swirl],
@@ -101,7 +103,7 @@ class BulletStepper:
             return thrust, torque
         rows = blocks.get(Row.MOTOR, Row.BLEND + 1 - Row.MOTOR).reshape(-1, 23)
         motor, command, gain, bias = rows[:, :4], rows[:, 4:8], rows[:, 8:12], rows[:, 12:16]
-        goal = gain * np.clip(command, 0.0, float(blocks.constants.rotor_max)) + bias
+        goal = gain * np.clip(command, 0.0, self._rotor_max) + bias
         left = (1.0 - rows[:, 22]) ** np.arange(1, steps + 1)[:, None]
         motors = goal + (motor - goal) * left[..., None]
         wrench = motors @ self._mix

@@ -31,7 +31,7 @@ class DifferentiableBodies:
         """Args: robot, whether a quadrotor obeys rotor thrusts (else velocities), precision."""
         self.model, self.rotors, self.dtype = model, rotors, dtype
         make = drive_constants if isinstance(model, DriveModel) else quad_constants
-        self._constants = make(model, lambda value: torch.tensor(value, dtype=dtype))  # type: ignore[arg-type]
+        self._constants = make(model, lambda value: torch.tensor(value, dtype=dtype))
         usual = Blocks(model, 1, 1, compiled=False).data[0, :, 0]
         self._usual = torch.tensor(usual, dtype=dtype)
 
@@ -66,7 +66,7 @@ class DifferentiableBodies:
             rows = move(rows, held, row)
         return torch.stack(rows, dim=-1)
 
-    def _quad(self, s, command, row):  # type: ignore[no-untyped-def]
+    def _quad(self, s, command, row):
         c = self._constants
         wish = command if self.rotors else _velocity(*command, s[2], *s[3:13], c)
         gain, bias = row(Row.GAIN, 4), row(Row.BIAS, 4)
@@ -76,7 +76,7 @@ class DifferentiableBodies:
         force = _force(thrust, *s[3:10], *row(Row.WIND, 3), *row(Row.DRAG, 1), mass, c)
         return (*_motion(*s[:13], *force, *torque, mass, inertia, c), *motors)
 
-    def _drive(self, s, command, row):  # type: ignore[no-untyped-def]
+    def _drive(self, s, command, row):
         c = self._constants
         gain, bias = row(Row.GAIN, 2), row(Row.BIAS, 2)
         (mass,), (inertia,) = row(Row.MASS, 1), row(Row.INERTIA, 1)

@@ -138,8 +138,9 @@ class Flight:
                 post.controller.on_state(state, now)
             for table in self._tables:
                 post.controller.on_table(table, now)
-        for table in self._tables if self._rogue else ():
-            self._rogue.hear(table)
+        if self._rogue is not None:
+            for table in self._tables:
+                self._rogue.hear(table)
 
     def _act(self, now: float) -> dict[int, Tick]:
         ticks: dict[int, Tick] = {}

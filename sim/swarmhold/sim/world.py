@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from swarmhold.sim.noise import mix
 from swarmhold.sim.physics import make_physics
 from swarmhold.sim.robots import GRITSBOT, PHYSICS_HZ, DriveModel, QuadModel, model_of
 from swarmhold.sim.sensing import sightings_of
+
+if TYPE_CHECKING:
+    from swarmhold.sim.bullet_physics import BulletPhysics
 
 
 class World:
@@ -91,7 +95,7 @@ class World:
         self._powered = np.ones(self._bodies, bool)
         if landed and isinstance(self._model, QuadModel):
             self._powered[:] = False
-            self._physics.lower(self._model.radius)
+            self._bullet.lower(self._model.radius)
 
     def _hide(self, hidden: Hidden) -> None:
         """Let the robots of the roster be other than their models."""
@@ -145,7 +149,15 @@ class World:
 
     def hover_at(self, robot: int, height: float) -> None:
         """Let the on-board controller of a quadrotor hold another height from now on, m."""
-        self._physics.hover_at(int(self._body_of[robot]), height)
+        self._bullet.hover_at(int(self._body_of[robot]), height)
+
+    @property
+    def _bullet(self) -> BulletPhysics:
+        """The physics of quadrotors."""
+        from swarmhold.sim.bullet_physics import BulletPhysics
+
+        assert isinstance(self._physics, BulletPhysics)
+        return self._physics
 
     def pose(self, robot: int) -> tuple[Float, Float, Float, Float]:
         """Of a robot: position (3) m, velocity (3) m/s, attitude (4) x, y, z, w, spin (3) rad/s.

@@ -45,6 +45,11 @@ class PromoteArgs:
     """Go back to the bundle before instead."""
     key: tuple[Path, ...] = ()
     """Public keys (PEM files or folders of them), one of which must have signed the bundle."""
+    shadow: tuple[Path, ...] = ()
+    """Flights in which the bundle looked on (`fly --shadow`): ten minutes at least, beside what is
+    in the slot, with little disagreement. Needed for bundles that were fine-tuned."""
+    unwatched: bool = False
+    """Promote a fine-tuned bundle without them."""
 
 
 def keygen(argv: list[str]) -> int:
@@ -69,11 +74,13 @@ def promote(argv: list[str]) -> int:
     args = parse(PromoteArgs, argv, "swarmhold promote")
     if (args.bundle is None) != args.back:
         raise ConfigError("give either a bundle to promote or --back")
+    if args.shadow and (args.back or args.unwatched):
+        raise ConfigError("--shadow goes with a bundle, and neither with --back nor --unwatched")
     keys = load_public(args.key)
     if args.bundle is None:
         found = promotion.go_back(args.slot, keys)
     else:
-        found = promotion.promote(args.bundle, args.slot, keys)
+        found = promotion.promote(args.bundle, args.slot, keys, args.shadow, args.unwatched)
     manifest = found.manifest
     say(f"{args.slot}: {manifest.name}, version {manifest.version}, sha256 {found.digest[:16]}")
     return 0

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from swarmhold.hardware.bundle import open_bundle
+from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
@@ -75,8 +75,10 @@ class Fleet:
         keys = load_public(config.keys)
         self.bundle = open_bundle(config.bundle, keys)
         policy_of(OnnxPolicy(self.bundle), 0, config.robots)  # one that is cut fits one team size
+        self._shadow: Bundle | None = None
         if config.shadow is not None:
-            check_shadow(self.bundle, open_bundle(config.shadow, keys), config.shadow)
+            self._shadow = open_bundle(config.shadow, keys)
+            check_shadow(self.bundle, self._shadow, config.shadow)
         if (config.folder / "events.jsonl").exists():
             raise ConfigError(f"{config.folder} holds a flight already; choose a new folder")
         config.folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,7 @@ class Fleet:
             "flight",
             **config.about(),
             digest=self.bundle.digest,
+            shadow_digest=None if self._shadow is None else self._shadow.digest,
             name=manifest.name,
             scenario=manifest.scenario,
             robot=manifest.robot,

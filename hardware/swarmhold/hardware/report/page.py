@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from swarmhold.hardware.report.flight import Flight
+from swarmhold.hardware.report.html import percent, seconds
 from swarmhold.hardware.report.measures import (
     attention_at,
     detections,
@@ -159,8 +160,13 @@ def _tiles(figures: dict[str, Any]) -> list[list[str]]:
     delay, error = figures["detection_delay_s"], figures["task_error"]
     tiles = []
     if delay["n"]:
-        tiles.append([_seconds(delay["p50"]), f"median until a failure is known, n = {delay['n']}"])
-        tiles.append([_seconds(delay["p95"]), "95th percentile of it"])
+        tiles.append(
+            [
+                seconds(delay["p50"], "not known"),
+                f"median until a failure is known, n = {delay['n']}",
+            ]
+        )
+        tiles.append([seconds(delay["p95"], "not known"), "95th percentile of it"])
     tiles.append(
         [
             str(figures["false_alarms"]),
@@ -175,10 +181,6 @@ def _tiles(figures: dict[str, Any]) -> list[list[str]]:
     loop = figures["loop_period_s"]["p99"]
     tiles.append([f"{1e3 * loop:.1f} ms", "99th percentile of the 50 ms loop"])
     return tiles
-
-
-def _seconds(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.2f} s"
 
 
 def _error_text(flight: Flight) -> str:
@@ -260,7 +262,7 @@ def _histograms(story: Story, figures: dict[str, Any]) -> list[dict[str, Any]]:
             **_bins(period, 0.0, 100.0),
             "title": "Loop period, target 50 ms (logarithmic counts)",
             "note": f"median {1e3 * loop['p50']:.1f} ms, p99 {1e3 * loop['p99']:.1f} ms, missed "
-            f"ticks {100 * figures['missed_tick_share']:.2f} %",
+            f"ticks {percent(figures['missed_tick_share'], 2)}",
         },
         {
             **_bins(spent, 0.0, 5.0),

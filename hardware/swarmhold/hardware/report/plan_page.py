@@ -1,12 +1,11 @@
 """The page of a fault plan: what was broken, what became of it, and what it cost.
 
-One self-contained HTML file without scripts; of several runs, side by side.
+One self-contained HTML file without scripts; of two runs, side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +18,21 @@ from swarmhold.hardware.report.compare import (
     reasons,
     summary,
     verdict,
+)
+from swarmhold.hardware.report.html import (
+    Html,
+    between,
+    centimetres,
+    chapter,
+    document,
+    legend,
+    number,
+    of,
+    percent,
+    quiet,
+    seconds,
+    table,
+    tiles,
 )
 
 Told = Mapping[str, Any]
@@ -34,19 +48,21 @@ ARMS = {
     "supervisor": "supervisor",
     "oracle": "oracle",
 }
+TIME_LINE = (
+    "Upper bar: what was broken; dashed where it had no effect. "
+    "Lower bar: what the supervisor said. "
+)
 PHASES = ("broken", "kept out", "calm")
 LANE, LEFT, WIDTH = 34, 78, 1060  # pixels
-LEGEND = "<p class='legend'>" + "".join(
-    f"<span><i class='{name}'></i>{text}</span>"
-    for name, text in (
-        ("fault", "broken"),
-        ("healthy", "trusted"),
-        ("suspect", "doubted"),
-        ("lost", "lost"),
-        ("quarantined", "quarantined"),
-        ("probation", "on probation"),
-    )
-) + "</p>"  # fmt: skip
+LETTER = 8.5  # pixels, of words in bars
+LEGEND = legend(
+    ("fault", "broken"),
+    ("healthy", "trusted"),
+    ("suspect", "doubted"),
+    ("lost", "lost"),
+    ("quarantined", "quarantined"),
+    ("probation", "on probation"),
+)
 _SIGNS = {
     "SUSPECT": "?",
     "LOST": "lost",
@@ -62,30 +78,28 @@ def render(runs: Sequence[Told]) -> str:
     Args:
         runs: what `faults run` stored, of one plan where there are several.
     """
-    text = files("swarmhold.hardware.report").joinpath("plan_page.html").read_text("utf-8")
     title = " and ".join(dict.fromkeys(str(run["plan"]["name"]) for run in runs))
     parts = [_compared(runs)] if len(runs) > 1 else []
     parts += [_run(run) for run in runs]
-    return text.replace("<!--TITLE-->", escape(title)).replace("<!--BODY-->", "\n".join(parts))
+    style = files("swarmhold.hardware.report").joinpath("plan_page.css").read_text("utf-8")
+    return document(f"{title}: fault plan", parts, (style,))
 
 
-def _run(run: Told) -> str:
+def _run(run: Told) -> Html:
     plan, world = run["plan"], WORLDS.get(run["world"], run["world"].upper())
     world += f": {run['link'].upper()}" if run.get("link") else ""
     what = f"{run['bundle']}, {plan['robots']} robots, {run['scenario']}, seed {plan['seed']}"
-    aborted = f"<p class='alarm'>Aborted: {escape(run['aborted'])}</p>" if run["aborted"] else ""
-    return f"""<section>
-<header><h2>{escape(plan["name"])}</h2><span class="world">{escape(world)}</span>
-<p>{escape(what)}</p></header>{aborted}
+    aborted = Html(f"<p class='alarm'>Aborted: {of(run['aborted'])}</p>" if run["aborted"] else "")
+    body = Html(f"""
 {_tiles(run)}
-<h3>Time line</h3><p class="quiet">Upper bar: what was broken; dashed where it had no effect.
-Lower bar: what the supervisor said. {_of_flights(run)}</p>
+<h3>Time line</h3>{quiet(TIME_LINE + _of_flights(run))}
 {LEGEND}
 {_lanes(run)}
 <h3>Faults</h3>{_faults(run)}
 <div class="pair"><div><h3>Task retained</h3>{_arms(run)}</div>
 <div><h3>Verdict by kind</h3>{_confusion(run)}</div></div>
-</section>"""
+""")
+    return chapter(plan["name"], what, aborted, body, sign=world)
 
 
 def _of_flights(run: Told) -> str:
@@ -93,25 +107,21 @@ def _of_flights(run: Told) -> str:
     return f"The first of {number} flights; all count in the figures." if number > 1 else ""
 
 
-def _tiles(run: Told) -> str:
+def _tiles(run: Told) -> Html:
     found = run["figures"]
     delay, rate = found["detection_delay_s"], found["false_alarms_per_robot_hour"]
-    tiles = [
-        ("found", f"{found['to_be_found'] - found['missed']} of {found['to_be_found']}", ""),
-        ("delay, p50", _s(delay["p50"]), _range(delay["p50_interval"], "s")),
-        ("delay, p95", _s(delay["p95"]), _range(delay["p95_interval"], "s")),
-        ("right robot first", _percent(found["attribution"]), ""),
-        ("false alarms per robot-hour", _number(rate[0]), _range(rate[1:], "")),
-        ("healthy ones out per fault", _number(found["collateral_per_fault"]), ""),
-        ("collisions", _collisions(run, found["arms"]["supervisor"]), ""),
+    rows = [
+        (f"{found['to_be_found'] - found['missed']} of {found['to_be_found']}", "found", ""),
+        (seconds(delay["p50"]), "delay, p50", between(delay["p50_interval"], "s")),
+        (seconds(delay["p95"]), "delay, p95", between(delay["p95_interval"], "s")),
+        (percent(found["attribution"]), "right robot first", ""),
+        (number(rate[0]), "false alarms per robot-hour", between(rate[1:])),
+        (number(found["collateral_per_fault"]), "healthy ones out per fault", ""),
+        (_collisions(run, found["arms"]["supervisor"]), "collisions", ""),
     ]
     if found["deadline_misses"] is not None:
-        tiles.append(("deadlines missed", _percent(found["deadline_misses"], 2), ""))
-    made = (
-        f"<div class='tile'><b>{value}</b><span>{name}</span><i>{more}</i></div>"
-        for name, value, more in tiles
-    )
-    return f"<div class='tiles'>{''.join(made)}</div>"
+        rows.append((percent(found["deadline_misses"], 2), "deadlines missed", ""))
+    return tiles(rows)
 
 
 def _collisions(run: Told, arm: Told) -> str:
@@ -119,12 +129,15 @@ def _collisions(run: Told, arm: Told) -> str:
     return "not known" if run.get("link") else str(arm["collisions"])
 
 
-def _lanes(run: Told) -> str:
+def _lanes(run: Told) -> Html:
     """One lane for each robot, as SVG."""
     lanes, rows = run["lanes"], run["rows"][0]
     end, n = max(float(lanes["end_s"]), 1.0), len(lanes["robots"])
     scale, height = (WIDTH - LEFT - 10) / end, n * LANE + 30
-    out = [f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='time line of {n} robots'>"]
+    out = [
+        f"<svg class='lanes' viewBox='0 0 {WIDTH} {height}' role='img' "
+        f"aria-label='time line of {n} robots'>"
+    ]
     step = next(s for s in (5, 10, 20, 30, 60, 120, 300, 600, 1e9) if end / s <= 16)
     for k in range(int(end // step) + 1):
         x = LEFT + k * step * scale
@@ -141,7 +154,7 @@ def _lanes(run: Told) -> str:
                 f"width='{wide:.1f}' height='12'><title>{name.lower()}, {since:.1f} to "
                 f"{until:.1f} s</title></rect>"
             )
-            if name in _SIGNS and wide > 6 * len(_SIGNS[name]) + 4:
+            if name in _SIGNS and wide > LETTER * len(_SIGNS[name]) + 4:
                 out.append(
                     f"<text class='sign' x='{x + 3:.1f}' y='{y + 22.5}'>{_SIGNS[name]}</text>"
                 )
@@ -149,131 +162,103 @@ def _lanes(run: Told) -> str:
         x, y = LEFT + row["start_s"] * scale, row["robot"] * LANE + 6
         wide = max((row["end_s"] - row["start_s"]) * scale, 2.0)
         dull = "" if row["status"] in ("applied", "healed by itself") else " dull"
-        beside = wide < 6 * len(row["kind"]) + 4
+        beside = wide < LETTER * len(row["kind"]) + 4
         where, side = (x + wide + 3, " beside") if beside else (x + 3, "")
         out.append(
             f"<rect class='fault{dull}' x='{x:.1f}' y='{y}' width='{wide:.1f}' height='11'>"
-            f"<title>{escape(row['kind'])}, {row['status']}</title></rect>"
-            f"<text class='kind{side}' x='{where:.1f}' y='{y + 9}'>{escape(row['kind'])}</text>"
+            f"<title>{of(row['kind'])}, {row['status']}</title></rect>"
+            f"<text class='kind{side}' x='{where:.1f}' y='{y + 9}'>{of(row['kind'])}</text>"
         )
-    return "".join(out) + "</svg>"
+    return Html("".join(out) + "</svg>")
 
 
-def _faults(run: Told) -> str:
+def _faults(run: Told) -> Html:
     head = ("", "fault", "robot", "at", "for", "status", "suspected", "confirmed", "verdict",
             "healed", "team recovered", "healthy ones out")  # fmt: skip
-    body = []
-    for row in run["rows"][0]:
-        late = _s(row["confirmed_s"]) if row["to_be_found"] else _unjust(row)
-        late = "<span class='quiet'>was out before</span>" if row["out_before"] else late
-        cells = [
-            str(row["index"] + 1),
-            f"<b>{escape(row['kind'])}</b> <span class='quiet'>{row['unit']}/{row['type']}"
-            f"{'' if row['severity'] == 1.0 else ', ' + format(row['severity'], 'g')}</span>",
-            str(row["robot"]),
-            f"{row['start_s']:.1f} s",
-            f"{row['end_s'] - row['start_s']:.1f} s",
-            f"<span class='status {row['status'].split()[0]}'>{row['status']}</span>",
-            _s(row["suspected_s"]),
-            late,
-            row["verdict"].lower(),
-            _s(row["healed_s"]),
-            _s(row["recovered_s"]),
-            ", ".join(map(str, row["harmed"])) or "none",
-        ]
-        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return _table(head, body)
+    return table(head, [_fault(row) for row in run["rows"][0]])
 
 
-def _unjust(row: Mapping[str, Any]) -> str:
+def _fault(row: Mapping[str, Any]) -> list[str]:
+    late = seconds(row["confirmed_s"]) if row["to_be_found"] else _unjust(row)
+    if row["out_before"]:
+        late = Html("<span class='quiet'>was out before</span>")
+    severity = "" if row["severity"] == 1.0 else f", {row['severity']:g}"
+    how = f"{row['unit']}/{row['type']}{severity}"
+    return [
+        str(row["index"] + 1),
+        Html(f"{_bold(row['kind'])} <span class='quiet'>{of(how)}</span>"),
+        str(row["robot"]),
+        f"{row['start_s']:.1f} s",
+        f"{row['end_s'] - row['start_s']:.1f} s",
+        Html(f"<span class='status {row['status'].split()[0]}'>{of(row['status'])}</span>"),
+        seconds(row["suspected_s"]),
+        late,
+        row["verdict"].lower(),
+        seconds(row["healed_s"]),
+        seconds(row["recovered_s"]),
+        ", ".join(map(str, row["harmed"])) or "none",
+    ]
+
+
+def _unjust(row: Mapping[str, Any]) -> Html:
     """A fault for which nobody is to be taken out of the team."""
     if row["confirmed_s"] is None:
-        return "<span class='quiet'>stays in, as it should</span>"
-    return f"<span class='alarm'>{_s(row['confirmed_s'])}, unjust</span>"
+        return Html("<span class='quiet'>stays in, as it should</span>")
+    return Html(f"<span class='alarm'>{seconds(row['confirmed_s'])}, unjust</span>")
 
 
-def _arms(run: Told) -> str:
-    body = []
+def _arms(run: Told) -> Html:
+    rows = []
     for source, arm in run["figures"]["arms"].items():
         kept = arm["retained"]
         wide = 0.0 if kept is None else min(max(kept, 0.0), 1.0)
-        bar = f"<div class='bar'><div style='width:{100 * wide:.0f}%'></div></div>"
-        error = "" if arm["error_m"] is None else f"{100 * arm['error_m']:.1f} cm"
-        parts = arm.get("error_by_phase_m", {})
-        times = ("" if p is None else f"{100 * p:.1f}" for p in map(parts.get, PHASES))
-        cells = (
-            *(ARMS.get(source, source), bar, _percent(kept), error, *times),
-            _collisions(run, arm),
-        )
-        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        bar = Html(f"<div class='bar'><div style='width:{100 * wide:.0f}%'></div></div>")
+        error = "" if arm["error_m"] is None else centimetres(arm["error_m"])
+        parts = map(arm.get("error_by_phase_m", {}).get, PHASES)
+        times = ("" if part is None else centimetres(part) for part in parts)
+        cells = (ARMS.get(source, source), bar, percent(kept), error, *times)
+        rows.append((*cells, _collisions(run, arm)))
     note = (
-        "<p class='quiet'>Share of the gain over a team that does nothing which is kept while "
-        "robots break: (floor - error) / (floor - error without faults). Parts of the error, cm: "
-        "while a fault acts; while none does, but the supervisor keeps somebody out; else.</p>"
+        "Share of the gain over a team that does nothing which is kept while robots break: "
+        "(floor - error) / (floor - error without faults). Parts of the error: while a fault acts; "
+        "while none does, but the supervisor keeps somebody out; else."
     )
-    head = ("weights from", "", "retained", "task error", *PHASES, "collisions")
-    return _table(head, body) + note
+    made = table(("weights from", "", "retained", "task error", *PHASES, "collisions"), rows)
+    return Html(made + quiet(note))
 
 
-def _confusion(run: Told) -> str:
+def _confusion(run: Told) -> Html:
     found = run["figures"]["confusion"]
     verdicts = [str(s.name) for s in HealthState if any(s.name in row for row in found.values())]
-    body = [
-        f"<tr><td>{escape(kind)}</td>"
-        + "".join(f"<td>{row.get(verdict, '')}</td>" for verdict in verdicts)
-        + "</tr>"
-        for kind, row in found.items()
+    rows = [
+        (kind, *(str(row.get(verdict, "")) for verdict in verdicts)) for kind, row in found.items()
     ]
-    return _table(("kind", *(verdict.lower() for verdict in verdicts)), body)
+    return table(("kind", *(verdict.lower() for verdict in verdicts)), rows)
 
 
-def _compared(runs: Sequence[Told]) -> str:
+def _compared(runs: Sequence[Told]) -> Html:
     """Row by row, which faults all found, and why some did not."""
     lines, names = compare(runs), names_of(runs)
-    body = []
+    rows = []
     for line in lines:
-        cells = [str(line.index + 1), f"<b>{escape(line.kind)}</b>", str(line.robot)]
-        cells += [_cell(line, fate) for fate in line.fates]
-        cells.append("yes" if line.agrees else "<span class='alarm'>no</span>")
-        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    table = _table(("", "fault", "robot", *map(escape, names), "agree"), body)
-    said = escape(summary(lines, len(names)))
+        agreed = "yes" if line.agrees else Html("<span class='alarm'>no</span>")
+        which = (str(line.index + 1), _bold(line.kind), str(line.robot))
+        rows.append((*which, *(_cell(line, fate) for fate in line.fates), agreed))
     told = "".join(
-        f"<li><b>{line.index + 1} {escape(line.kind)}</b>, {escape(text)}</li>"
-        for line in lines for text in reasons(line, names)
-    )  # fmt: skip
-    note = (
-        "<p class='quiet'>Seconds until the robot was taken out of the team, or why it was not.</p>"
+        f"<li>{_bold(f'{line.index + 1} {line.kind}')}, {of(text)}</li>"
+        for line in lines
+        for text in reasons(line, names)
     )
-    head = f"<header><h2>Compared</h2><p>{said}</p></header>"
-    return f"<section>{head}{table}{note}<ul>{told}</ul></section>"
+    made = table(("", "fault", "robot", *names, "agree"), rows)
+    note = quiet("Seconds until the robot was taken out of the team, or why it was not.")
+    return chapter("Compared", summary(lines, len(names)), made, note, Html(f"<ul>{told}</ul>"))
 
 
 def _cell(line: Line, fate: Fate) -> str:
-    text = escape(verdict(line, fate))
+    text = verdict(line, fate)
     right = fate.detected == line.to_be_found
-    return text if right else f"<span class='status no'>{text}</span>"
+    return text if right else Html(f"<span class='status no'>{of(text)}</span>")
 
 
-def _table(head: Sequence[str], body: Sequence[str]) -> str:
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    return f"<div class='scroll'><table><tr>{cells}</tr>{''.join(body)}</table></div>"
-
-
-def _s(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2f} s"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
-
-
-def _percent(value: float | None, digits: int = 0) -> str:
-    return "unknown" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def _range(edges: Sequence[float | None], unit: str) -> str:
-    if all(edge is None for edge in edges):
-        return ""
-    low, high = ("?" if edge is None else f"{edge:.2f}" for edge in edges)
-    return f"{low} to {high} {unit}".strip()
+def _bold(text: str) -> Html:
+    return Html(f"<b>{of(text)}</b>")

@@ -15,6 +15,7 @@ from swarmhold.policies.bun.cost import Cost, cost_of
 from swarmhold.policies.bun.growth import EdgeGrowth, Growth, GrowthRule, NoGrowth, WeightGrowth
 from swarmhold.policies.bun.hidden_goal import OBSERVED, HiddenGoal, hidden_goal
 from swarmhold.policies.bun.network import JointNetwork, Shape
+from swarmhold.policies.side_by_side import side_by_side
 
 ARMS = ("block", "edge", "weight", "dense")
 NOISES = (0.0, 0.2, 0.5)
@@ -102,6 +103,27 @@ def run_arm(arm: str, seed: int, study: Study) -> tuple[Run, JointNetwork]:
         seconds=spent,
     )
     return run, net
+
+
+def study_of(seeds: int, study: Study, workers: int, say: Callable[[str], None]) -> list[Run]:
+    """All trainings of a study.
+
+    Args:
+        seeds: of every arm.
+        study: what is trained.
+        workers: trainings side by side; figures do not depend on it.
+        say: progress.
+    """
+    todo = [(arm, seed, study) for seed in range(seeds) for arm in ARMS]
+
+    def done(number: int, run: Run) -> None:
+        say(f"{number} of {len(todo)} trainings done: seed {run.seed}, {run.arm}")
+
+    return side_by_side(_trained, todo, workers, done)
+
+
+def _trained(arm: str, seed: int, study: Study) -> Run:
+    return run_arm(arm, seed, study)[0]
 
 
 def train(

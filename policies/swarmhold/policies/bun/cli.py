@@ -9,7 +9,7 @@ from typing import Literal
 from swarmhold.hardware.cli.config import note, parse, print_json, say
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.bun import navigation_study
-from swarmhold.policies.bun.arms import ARMS, Study, run_arm
+from swarmhold.policies.bun.arms import Study, study_of
 from swarmhold.policies.bun.page import summary, table, write
 
 MOST_ROBOTS = 12  # cost of the dense network grows with the square
@@ -31,6 +31,8 @@ class BunArgs:
     """Team size, for navigation one or more; default: 6, for navigation 4 and 8."""
     budget: int = 0
     """Edges that may be opened for hidden goals; 0: as many as are necessary."""
+    workers: int = 1
+    """Trainings side by side, each on one core; figures do not depend on it."""
     out: Path | None = None
     """Folder for a page and a CSV file."""
     json: bool = False
@@ -40,17 +42,17 @@ class BunArgs:
 def main(argv: list[str]) -> int:
     """Train and compare."""
     args = parse(BunArgs, argv, "swarmhold bench bun")
-    if args.seeds < 1 or args.updates < 0 or args.budget < 0:
+    if args.seeds < 1 or args.updates < 0 or args.budget < 0 or args.workers < 1:
         raise ConfigError(
-            f"--seeds {args.seeds}, --updates {args.updates}, --budget {args.budget}: need at "
-            "least 1 seed, and nothing negative"
+            f"--seeds {args.seeds}, --updates {args.updates}, --budget {args.budget}, "
+            f"--workers {args.workers}: need at least 1 seed and 1 worker, and nothing negative"
         )
     teams, updates = args.robots or ROBOTS[args.task], args.updates or UPDATES[args.task]
     wrong = [robots for robots in teams if not 2 <= robots <= MOST_ROBOTS]
     if wrong:
         raise ConfigError(f"--robots {wrong[0]}: give 2 to {MOST_ROBOTS}")
     if args.task == "navigation":
-        rows = navigation_study.study(teams, args.seeds, updates, note)
+        rows = navigation_study.study(teams, args.seeds, updates, args.workers, note)
         files = navigation_study.write(rows, updates, args.out) if args.out else []
         lines = [line for robots in teams for line in (*navigation_study.table(rows, robots), "")]
         _show(args, navigation_study.summary(rows), lines, files)
@@ -58,11 +60,7 @@ def main(argv: list[str]) -> int:
     if len(teams) > 1:
         raise ConfigError("--robots takes one team size for hidden goals")
     study = Study(teams[0], updates, args.budget or teams[0])
-    runs = []
-    for seed in range(args.seeds):
-        for arm in ARMS:
-            note(f"seed {seed}, {arm}: {study.updates} updates")
-            runs.append(run_arm(arm, seed, study)[0])
+    runs = study_of(args.seeds, study, args.workers, note)
     files = write(runs, study, args.out) if args.out else []
     _show(args, summary(runs, study), table(runs), files)
     return 0

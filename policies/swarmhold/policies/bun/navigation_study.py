@@ -18,6 +18,7 @@ from swarmhold.policies.bun.navigation import HEARD, OWN, Judged, NavigationTwin
 from swarmhold.policies.bun.network import JointNetwork, Shape
 from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.learning.publish import made, publish
+from swarmhold.policies.side_by_side import side_by_side
 from swarmhold.sim.bench.measure import machine
 
 ARMS = ("block", "edge", "dense")
@@ -69,15 +70,19 @@ def run_row(robots: int, arm: str, seed: int, updates: int) -> Row:
     return Row(robots, arm, seed, judged, cost_of(net), int(net.edges().sum()), spent)
 
 
-def study(teams: Sequence[int], seeds: int, updates: int, say: Callable[[str], None]) -> list[Row]:
-    """All trainings."""
-    rows = []
-    for robots in teams:
-        for seed in range(seeds):
-            for arm in ARMS:
-                say(f"navigation, {robots} robots, seed {seed}, {arm}: {updates} updates")
-                rows.append(run_row(robots, arm, seed, updates))
-    return rows
+def study(
+    teams: Sequence[int], seeds: int, updates: int, workers: int, say: Callable[[str], None]
+) -> list[Row]:
+    """All trainings, so many of them side by side; figures do not depend on how many."""
+    todo = [
+        (robots, arm, seed, updates) for robots in teams for seed in range(seeds) for arm in ARMS
+    ]
+
+    def done(number: int, row: Row) -> None:
+        what = f"{row.robots} robots, seed {row.seed}, {row.arm}"
+        say(f"{number} of {len(todo)} trainings done: {what}")
+
+    return side_by_side(run_row, todo, workers, done)
 
 
 def ratios(rows: Sequence[Row], robots: int, arm: str = "edge") -> list[float]:
@@ -177,11 +182,11 @@ def write(rows: Sequence[Row], updates: int, folder: Path) -> list[Path]:
         made_by,
         f"bench bun --task navigation --robots {' '.join(map(str, teams))} "
         f"--seeds {len(seeds)} --updates {updates} --out results",
-        f", one used; {sum(row.seconds for row in rows) / 60:.1f} minutes of training",
+        f", one used by each; {sum(row.seconds for row in rows) / 60:.1f} minutes of training",
     )
-    found = figures(rows)
-    cells = [list(line.values()) for line in found]
-    return publish(folder, "bun-navigation", "\n".join(lines), list(found[0]), cells, made_by)
+    shown = figures(rows)
+    cells = [list(line.values()) for line in shown]
+    return publish(folder, "bun-navigation", "\n".join(lines), list(shown[0]), cells, made_by)
 
 
 def _range(values: Sequence[float]) -> str:

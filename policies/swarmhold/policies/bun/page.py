@@ -105,7 +105,7 @@ def markdown_of(runs: Sequence[Run], study: Study, made_by: str) -> str:
             made_by,
             f"bench bun --seeds {len(seeds)} --updates {study.updates} "
             f"--budget {study.budget} --out results",
-            f", one used; {sum(run.seconds for run in runs) / 60:.1f} minutes of training",
+            f", one used by each; {sum(run.seconds for run in runs) / 60:.1f} minutes of training",
         ),
     ]
     return "\n".join(lines)

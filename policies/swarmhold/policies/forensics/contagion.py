@@ -63,7 +63,7 @@ def derivatives(critic: Critic, seen: Tensor, actions: Tensor) -> tuple[Float, F
             row.append((curved[:, j].detach() * along).sum(dim=-1))
         bends.append(torch.stack(row, dim=-1))
     pair = torch.stack(matters, dim=1), torch.stack(bends, dim=1)
-    return tuple(part.double().numpy() for part in pair)  # type: ignore[return-value]
+    return tuple(part.double().numpy() for part in pair)
 
 
 def _gradient(value: Tensor, of: Tensor, keep: bool) -> Tensor:

@@ -67,7 +67,7 @@ def bending(act: Policy, seen: Tensor, epsilon: float = EPSILON, rounds: int = R
     seen = seen.detach()
     along = steepest(act, seen, rounds)
     step = (epsilon * along).clamp(-MOST, MOST)
-    now, pushed = torch.func.jvp(act, (seen,), (step,))
+    now, pushed = torch.func.jvp(act, (seen,), (step,))[:2]
     with torch.no_grad():
         return (act(seen + step) - now - pushed).norm(dim=-1).detach()
 
@@ -78,7 +78,7 @@ def steepest(act: Policy, seen: Tensor, rounds: int = ROUNDS) -> Tensor:
     The sign is that of the first component that is not small, so that it does not depend on the
     start.
     """
-    _, back = torch.func.vjp(act, seen)
+    back = torch.func.vjp(act, seen)[1]
     along = torch.ones_like(seen) / seen.shape[-1] ** 0.5
     for _ in range(rounds):
         (along,) = back(torch.func.jvp(act, (seen,), (along,))[1])

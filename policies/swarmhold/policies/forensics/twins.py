@@ -147,6 +147,7 @@ class _Again(ClosedLoop):
             if table is not None:
                 controller.on_table(table, BEGIN_S + elapsed)
             if self._mask is not None and now >= self._mask[1]:
+                assert isinstance(controller, _Masking)
                 controller.masked = self._mask[0]
         self.counted[[r for r, since in self._failed.items() if now >= since]] = False
         super().tick(elapsed)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from swarmhold.hardware.errors import ConfigError
 from swarmhold.policies.learning.cell import run_cell
 from swarmhold.policies.learning.plan import Cell
+from swarmhold.policies.side_by_side import side_by_side
 
 Say = Callable[[str], None]
 
@@ -42,33 +37,10 @@ def spread(cells: list[Cell], folder: Path, workers: int, ray: bool, say: Say) -
 
 
 def _in_processes(cells: list[Cell], folder: Path, workers: int, say: Say) -> None:
-    context = multiprocessing.get_context("spawn")  # forks of a process with threads hang
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
-    try:
-        waiting = [pool.submit(run_cell, cell, folder) for cell in cells]
-        for number, future in enumerate(as_completed(waiting), 1):
-            say(f"{number} of {len(cells)} trainings done: {future.result()}")
-        pool.shutdown()
-    except BaseException as error:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-        if isinstance(error, (KeyboardInterrupt, ConfigError)):
-            raise
-        raise ConfigError(f"a training failed: {error}") from error
+    def done(number: int, told: object) -> None:
+        say(f"{number} of {len(cells)} trainings done: {told}")
 
-
-def _begin() -> None:
-    """A worker: Ctrl-C is the parent's to handle, and without the parent there is nothing to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    side_by_side(run_cell, [(cell, folder) for cell in cells], workers, done)
 
 
 def _on_ray(cells: list[Cell], folder: Path, say: Say) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from swarmhold.policies.descent import descend, follow
 from swarmhold.policies.forward import policy_means
 from swarmhold.policies.offline.view import HEALTHY, Transitions
 
+Net = TypeVar("Net", bound=nn.Module)
 CLIP = 1.0  # largest norm of a gradient
 FAR = 5.0  # standard deviations at which what critics see is clipped
 STRAY = 0.3  # spread of the actions off the data that are near the policy's
@@ -277,5 +279,5 @@ def _team_reward(data: Transitions, rows: Int) -> Float:
     return np.asarray(data.reward[rows].mean(axis=1))
 
 
-def _frozen(net: nn.Module) -> nn.Module:
+def _frozen(net: Net) -> Net:
     return copy.deepcopy(net).requires_grad_(False)

@@ -5,7 +5,7 @@
 3. It may not depart from the deployed one by more than a cap on flights it was not trained on.
 4. Its critics must believe in returns that occur.
 5. In the simulator it is no worse than the deployed one, without faults and under each of them.
-6. It flies in the shadow of the deployed one before it flies (`swarmhold.hardware.shadow`).
+6. It looks on beside the deployed one before it is promoted (`swarmhold.hardware.watched`).
 7. It says where it comes from, and is never trained on what a shadow said.
 """
 
@@ -24,8 +24,6 @@ CAP = 0.15  # of the action range
 BEYOND = 0.2  # of the range of returns, by which a value may lie outside
 WORSE = 0.02  # of the return, that may be lost
 LEVEL = 95.0
-SHADOW_S = 600.0
-SHADOW_APART = 0.15  # of the action range
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +134,6 @@ def _no_worse(trial: Trial, rng: np.random.Generator, margin: float) -> Verdict:
         refusal = f"{trial.condition}: {more} more contacts than the deployed policy"
     figures = {"gain": float(gain.mean()), "low": low, "high": high, "room": room, "touches": more}
     return Verdict(f"simulator, {trial.condition}", refusal, figures)
-
-
-def shadow(new: Float, flown: Float, seconds: float, cap: float = SHADOW_APART) -> Verdict:
-    """6: whether a policy that only watched may take over on one robot, with capped speed.
-
-    Args:
-        new: (T, A) what it would have done, in shares of the bound.
-        flown: (T, A) what the deployed one did.
-        seconds: that were watched.
-        cap: largest 95th percentile of the difference, as a share of the action range.
-    """
-    if seconds < SHADOW_S:
-        said = f"watched {seconds:.0f} s, and {SHADOW_S:.0f} s are needed; fly on with --shadow"
-        return Verdict("shadow", said, {"seconds": seconds})
-    far = float(np.percentile(np.abs(new - flown).mean(axis=-1) / 2.0, LEVEL))
-    said = f"it differs by {far:.2f} of the action range (95th percentile), more than {cap:g}"
-    return Verdict("shadow", said if far > cap else "", {"seconds": seconds, "p95": far})
 
 
 def provenance(

@@ -59,7 +59,7 @@ def gradient_attack(
     env.reset(episode=episode)
     twin = TeamTwin(env, copy.deepcopy(actor).requires_grad_(False), robots)
     draw = torch.Generator().manual_seed(seed)
-    now, kept = twin.start(), []
+    now, kept = twin.start(), list[Float]()
     shape = (HORIZON, *robots.shape, env.spec.action_size)
     wish = 0.1 * torch.randn(shape, generator=draw, dtype=torch.float64)
     while len(kept) < env.limit:

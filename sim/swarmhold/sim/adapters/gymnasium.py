@@ -22,10 +22,13 @@ def _spaces(flat: FlatSwarm) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box
     return seen, gymnasium.spaces.Box(-1.0, 1.0, (robots, flat.actions), np.float32)
 
 
-class SwarmGymEnv(gymnasium.Env):  # type: ignore[misc,type-arg]
+class SwarmGymEnv(gymnasium.Env):
     """One team as one agent: observation (N, F), action (N, Da), shared reward."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["rgb_array"],
+        "render_fps": 10,
+    }
 
     def __init__(
         self, scenario: str = "coverage", render_mode: str | None = None, **options: Any
@@ -62,10 +65,10 @@ class SwarmGymEnv(gymnasium.Env):  # type: ignore[misc,type-arg]
         self._flat.env.close()
 
 
-class SwarmVectorEnv(VectorEnv):  # type: ignore[misc,type-arg]
+class SwarmVectorEnv(VectorEnv):
     """E teams; those that end start anew within the same step (`AutoresetMode.SAME_STEP`)."""
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "autoreset_mode": AutoresetMode.SAME_STEP,
         "render_modes": ["rgb_array"],
         "render_fps": 10,

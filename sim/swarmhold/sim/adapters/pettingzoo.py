@@ -12,7 +12,7 @@ import pettingzoo
 from swarmhold.sim.adapters.flat import LARGE, Flat, FlatSwarm
 
 
-class SwarmParallelEnv(pettingzoo.ParallelEnv):  # type: ignore[misc,type-arg]
+class SwarmParallelEnv(pettingzoo.ParallelEnv):  # type: ignore[misc]
     """One team; every robot gets the shared reward.
 
     Robots that break stay agents: they are told what they would see, and their actions are

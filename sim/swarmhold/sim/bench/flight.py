@@ -98,8 +98,8 @@ def bench_sim(peers: dict[str, Path], rounds: int, seconds: float, say: Say) -> 
             runs[name] = peer.round
         rates = interleave(runs, rounds, say)
     finally:
-        for thing in (*opened, *sims):
-            thing.close()
+        for close in (*(peer.close for peer in opened), *(one.close for one in sims)):
+            close()
     versions = {peer.name: peer.versions for peer in opened}
     return {**compared(rates), "machine": machine(), "peers": versions, "rounds": rounds}
 

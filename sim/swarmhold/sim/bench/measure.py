@@ -85,9 +85,8 @@ def machine() -> dict[str, Any]:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return {**found, "processor": platform.processor()}
-    lines = dict(
-        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
-    )
+    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    lines = {name.strip(): value.strip() for name, value in pairs}
     flags = set(lines.get("flags", "").split())
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,7 +13,8 @@ from swarmhold.sim.dataset.layout import Slices
 
 SCHEMA = 1
 FILE = "manifest.json"
-TRAIN, HELD_OUT = "train", "held-out"
+TRAIN: Final = "train"
+HELD_OUT: Final = "held-out"
 Split = Literal["train", "held-out"]
 
 

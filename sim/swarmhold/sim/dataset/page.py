@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
-from html import escape
-from importlib.resources import files
-
 import numpy as np
 
+from swarmhold.hardware.report.html import (
+    Html,
+    chapter,
+    document,
+    figure,
+    number,
+    of,
+    percent,
+    plots,
+    section,
+    table,
+    tiles,
+)
 from swarmhold.sim.dataset.card import BINS, WIDEST, Card
-from swarmhold.sim.gap.chart import Line, plot
+from swarmhold.sim.gap.chart import Line, plot, style
 
 
 def lines(card: Card) -> list[str]:
     """The card as text."""
-    about, returns = card.about, card.returns
-    flights = about["flights"]
-    return [
+    return [_what(card), *(f"{name}: {said}" for name, said in _rows(card)), *_warnings(card)]
+
+
+def _what(card: Card) -> str:
+    about, flights = card.about, card.about["flights"]
+    return (
         f"{about['scenario']}, {about['robots']} robots of class {about['robot']}: "
-        f"{about['ticks']} ticks, {about['seconds']:.0f} s, {flights['train']} flights to train "
-        f"on, {flights['held-out']} held out",
-        f"return of an episode: {returns['mean']:.2f} (spread {returns['std']:.2f}, "
-        f"{returns['min']:.2f} to {returns['max']:.2f}; {returns['episodes']} episodes of "
-        f"{returns['ticks_mean']:.0f} ticks); reward of a tick {returns['reward_of_a_tick']:.4f}",
-        f"coverage: {_coverage(card.coverage)}",
-        f"health: {_mix(card.faults)}",
-        f"broken on purpose: {_mix(card.injected)}",
-        f"in command: {_mix(card.behaviour)}",
-        f"age of what decisions answer, s: {_spread(card.ages)}",
-        f"applied from policy ({about['distance_to'][:16]}), shares: {_spread(card.distance)}",
-        *_warnings(card),
+        f"{about['ticks']} ticks, {about['seconds']:.0f} s, {_count(flights['train'], 'flight')} "
+        f"to train on, {flights['held-out']} held out"
+    )
+
+
+def _rows(card: Card) -> list[tuple[str, str]]:
+    returns = card.returns
+    return [
+        (
+            "return of an episode",
+            f"{returns['mean']:.2f} (spread {returns['std']:.2f}, {returns['min']:.2f} to "
+            f"{returns['max']:.2f}; {_count(returns['episodes'], 'episode')} of "
+            f"{returns['ticks_mean']:.0f} ticks); reward of a tick "
+            f"{returns['reward_of_a_tick']:.4f}",
+        ),
+        ("coverage", _coverage(card.coverage)),
+        ("health", _mix(card.faults)),
+        ("broken on purpose", _mix(card.injected)),
+        ("in command", _mix(card.behaviour)),
+        ("age of what decisions answer, s", _spread(card.ages)),
+        (
+            f"applied from policy ({card.about['distance_to'][:16]}), shares",
+            _spread(card.distance),
+        ),
     ]
+
+
+def _count(many: float, what: str) -> str:
+    return f"{many:.0f} {what}{'' if many == 1 else 's'}"
 
 
 def _coverage(found: dict[str, float]) -> str:
@@ -37,12 +66,12 @@ def _coverage(found: dict[str, float]) -> str:
         return "not known: nobody says where robots are"
     return (
         f"{found['joint_pairs_per_tick']:.2f} distinct pairs of joint state and action per tick; "
-        f"{100 * found['cells_of_a_robot']:.1f} % of a robot's cells"
+        f"{percent(found['cells_of_a_robot'], 1)} of a robot's cells"
     )
 
 
 def _mix(shares: dict[str, float]) -> str:
-    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+    return ", ".join(f"{name} {percent(share, 1)}" for name, share in shares.items())
 
 
 def _spread(values: dict[str, float]) -> str:
@@ -68,49 +97,45 @@ def _warnings(card: Card) -> list[str]:
 
 def render(card: Card, name: str) -> str:
     """The page, without any outside reference."""
-    text = files("swarmhold.sim.gap").joinpath("page.html").read_text("utf-8")
-    told = "".join(f"<p>{escape(line)}</p>" for line in lines(card))
+    lead = f"{name}, sha256 of the manifest {card.about['digest'][:16]}"
+    warned = Html("".join(f"<p class='alarm'>{of(line)}</p>" for line in _warnings(card)))
+    told = Html(f"<div class='prose'>{table((), _rows(card))}</div>")
+    what = Html(f"<p>{of(_what(card))}</p>")
     body = (
-        f"<section><header><h2>Dataset</h2><p>{escape(name)}, sha256 of the manifest "
-        f"{card.about['digest'][:16]}</p></header>{_tiles(card)}{told}</section>"
-        f"<section><h3>How it went</h3><div class='plots pair'>{_rewards(card)}{_distances(card)}"
-        "</div></section>"
+        chapter("Dataset", lead, _tiles(card), what, warned, told),
+        section("How it went", plots(_rewards(card), _distances(card), pair=True)),
     )
-    title = f"{escape(name)}: dataset"
-    return text.replace("<!--TITLE-->", title).replace("<!--BODY-->", body)
+    return document(f"{name}: dataset", body, (style(),))
 
 
-def _tiles(card: Card) -> str:
+def _tiles(card: Card) -> Html:
     faulty = 1.0 - card.faults.get("healthy", 0.0)
-    tiles = [
-        (f"{card.about['ticks']}", "ticks", f"{card.returns['episodes']} episodes"),
-        (f"{card.returns['mean']:.2f}", "return", f"spread {card.returns['std']:.2f}"),
-        (f"{100 * faulty:.1f} %", "robot-ticks not healthy", "by the supervisor or the checks"),
-        (f"{card.distance.get('median', np.nan):.3f}", "from the policy", "median, shares"),
-    ]
-    made = "".join(
-        f"<div class='tile'><b>{escape(value)}</b><span>{escape(what)}</span>"
-        f"<i>{escape(more)}</i></div>"
-        for value, what, more in tiles
+    returns, away = card.returns, card.distance.get("median")
+    return tiles(
+        (
+            (f"{card.about['ticks']}", "ticks", _count(returns["episodes"], "episode")),
+            (f"{returns['mean']:.2f}", "return", f"spread {returns['std']:.2f}"),
+            (percent(faulty, 1), "robot-ticks not healthy", "by the supervisor or the checks"),
+            (number(away, 3), "from the policy", "median, shares"),
+        )
     )
-    return f"<div class='tiles'>{made}</div>"
 
 
-def _rewards(card: Card) -> str:
+def _rewards(card: Card) -> Html:
     """Reward over the ticks of each episode."""
     curves = []
-    for number in np.unique(card.episode):
-        reward = card.reward[card.episode == number]
+    for one in np.unique(card.episode):
+        reward = card.reward[card.episode == one]
         ticks = np.arange(len(reward), dtype=float)
-        curves.append(Line(ticks, reward, "thin", f"episode {number}"))
+        curves.append(Line(ticks, reward, "thin", f"episode {one}"))
     drawn = plot(curves, "tick of the episode", "reward", zero=False)
-    return f"<figure><figcaption>reward of each tick</figcaption>{drawn}</figure>"
+    return figure("reward of each tick", drawn)
 
 
-def _distances(card: Card) -> str:
+def _distances(card: Card) -> Html:
     """Histogram of distances to the policy."""
     edges = np.repeat(np.linspace(0.0, WIDEST, BINS + 1), 2)
     counts = np.concatenate([[0], np.repeat(card.histogram, 2), [0]]).astype(float)
     drawn = plot([Line(edges, counts, "", "robot-ticks")], "distance, shares", "robot-ticks")
     told = "what was applied, from what the policy says, in robot-ticks of healthy robots"
-    return f"<figure><figcaption>{told}</figcaption>{drawn}</figure>"
+    return figure(told, drawn)

@@ -52,7 +52,7 @@ def write_shards(part: Path, arrays: Arrays, flight: int, number: int) -> list[S
         flight: its index.
         number: of its first shard.
     """
-    entries = []
+    entries: list[ShardEntry] = []
     for begin in range(0, len(arrays["t_ns"]), SHARD_TICKS):
         rows = {name: array[begin : begin + SHARD_TICKS] for name, array in arrays.items()}
         path = part / f"shard-{number + len(entries):04d}.npz"

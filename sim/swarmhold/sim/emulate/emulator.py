@@ -64,7 +64,7 @@ class Link:
 
     def receive(self) -> list[bytes]:
         """All datagrams that wait; those that come in while the link is silent are lost."""
-        out = []
+        out: list[bytes] = []
         while True:
             try:
                 data, self.peer = self.socket.recvfrom(DATAGRAM)
@@ -117,7 +117,8 @@ class Emulator:
         self._idle: Bool = np.ones(self._n, bool)
         self.links: list[Link] = []
         self._selector = selectors.DefaultSelector()
-        self._stop, self._thread = threading.Event(), None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         try:
             for vehicle, port in zip(vehicles, ports, strict=True):
                 self.links.append(Link(vehicle, port, peer))

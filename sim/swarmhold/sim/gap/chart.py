@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from swarmhold.hardware.types import Float
 WIDTH, HEIGHT = 520, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 36
 TICKS = 5
+
+
+def style() -> str:
+    """CSS of what is drawn here, for `report.html.document`."""
+    return files("swarmhold.sim.gap").joinpath("chart.css").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ def plot(
     marks: Sequence[Mark] = (),
     size: tuple[int, int] = (WIDTH, HEIGHT),
     zero: bool = True,
+    reach: float = 0.0,
 ) -> str:
     """A plot of lines; empty text where there is nothing to draw.
 
@@ -102,15 +109,16 @@ def plot(
         marks: vertical lines and dots.
         size: pixels.
         zero: whether the vertical axis begins at 0.
+        reach: which that axis shows at least, so that noise does not fill it.
     """
     drawn = [line for line in lines if np.isfinite(line.y).any()]
     if not drawn:
         return ""
     xs = np.concatenate([*(line.x for line in drawn), [mark.x for mark in marks]])
     ys = np.concatenate([line.y[np.isfinite(line.y)] for line in drawn])
-    low = 0.0 if zero else float(ys.min())
-    room = 0.06 * max(float(ys.max()) - low, 1e-9)
-    frame = Frame(_wide(xs), (low if zero else low - room, float(ys.max()) + room), size)
+    low, high = 0.0 if zero else float(ys.min()), max(float(ys.max()), reach)
+    room = 0.06 * max(high - low, 1e-9)
+    frame = Frame(_wide(xs), (low if zero else low - room, high + room), size)
     out = [f"<svg viewBox='0 0 {size[0]} {size[1]}' role='img' aria-label='{escape(up)}'>"]
     out += frame.axes(across, up)
     for mark in marks:

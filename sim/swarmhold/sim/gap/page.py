@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
 
 import numpy as np
 import yaml
 
+from swarmhold.hardware.report.html import (
+    Html,
+    between,
+    centimetres,
+    chapter,
+    document,
+    figure,
+    legend,
+    of,
+    percent,
+    plots,
+    quiet,
+    section,
+    table,
+    tiles,
+)
 from swarmhold.hardware.report.motion import RECEIPT
 from swarmhold.sim.gap.analysis import Gap, loops_of, robot_of
-from swarmhold.sim.gap.chart import LEFT, Line, Mark, plot, spans
+from swarmhold.sim.gap.chart import LEFT, Line, Mark, plot, spans, style
 from swarmhold.sim.gap.ranges import MEANS
 from swarmhold.sim.gap.twin import PLAIN, Parameter
 from swarmhold.sim.gap.windows import GAP_S, HORIZONS_S
@@ -28,16 +42,15 @@ LOOPS = {
     "simulated_as_found": "simulated with what was found",
 }
 SMALL = 360, 190  # pixels, of plots three in a row
-LEGEND = (
-    "<div class='legend'><span><i class='real'></i>recorded</span>"
-    "<span><i class='sim'></i>simulated, model as it is</span>"
-    "<span><i></i>simulated with what was found</span></div>"
+LEGEND = legend(
+    ("real", "recorded"),
+    ("sim", "simulated, model as it is"),
+    ("", "simulated with what was found"),
 )
 
 
 def render(gap: Gap) -> str:
     """The page, without any outside reference."""
-    text = files("swarmhold.sim.gap").joinpath("page.html").read_text("utf-8")
     parts = [
         _head(gap),
         _estimates(gap),
@@ -46,38 +59,31 @@ def render(gap: Gap) -> str:
         _links(gap),
         _ranges(gap),
     ]
-    title = f"{escape(str(gap.recorded.folder))}: sim-to-real gap"
-    return text.replace("<!--TITLE-->", title).replace("<!--BODY-->", "\n".join(parts))
+    return document(f"{gap.recorded.folder}: sim-to-real gap", parts, (style(),))
 
 
-def _head(gap: Gap) -> str:
+def _head(gap: Gap) -> Html:
     info = gap.recorded.info
     what = (
         f"{info.get('name', '')}, {len(gap.fits)} robots of class {info['robot']}, "
         f"{gap.recorded.seconds:.0f} s"
     )
-    tiles = [
-        (NAMES[name][0], _value(found.estimate, NAMES[name][1]) if found.known else "not known",
-         _range(*found.interval) if found.known else found.why)
+    rows = [
+        (_value(found.estimate, NAMES[name][1]) if found.known else "not known", NAMES[name][0],
+         between(found.interval, digits=3) if found.known else found.why)
         for name, found in gap.team.items()
     ]  # fmt: skip
     at = HORIZONS_S.index(1.0)
     before, after = (
         _rms([getattr(one, name)[at] for one in gap.fits]) for name in ("plain_m", "fitted_m")
     )
-    tiles.append(("twin off after 1 s", _cm(before), f"with what was found {_cm(after)}"))
-    made = "".join(
-        f"<div class='tile'><b>{value}</b><span>{escape(name)}</span><i>{escape(more)}</i></div>"
-        for name, value, more in tiles
-    )
-    return (
-        f"<section><header><h2>Sim-to-real gap</h2><p>{escape(str(gap.recorded.folder))}: "
-        f"{escape(what)}. Figures of the team; 95 % intervals.</p></header>"
-        f"<div class='tiles'>{made}</div></section>"
-    )
+    found = f"with what was found {centimetres(after)}"
+    rows.append((centimetres(before), "twin off after 1 s", found))
+    lead = f"{gap.recorded.folder}: {what}. Figures of the team; 95 % intervals."
+    return chapter("Sim-to-real gap", lead, tiles(rows))
 
 
-def _estimates(gap: Gap) -> str:
+def _estimates(gap: Gap) -> Html:
     figures = []
     for name in gap.team:
         rows: list[tuple[str, float, float, float] | tuple[str, str]] = []
@@ -96,18 +102,20 @@ def _estimates(gap: Gap) -> str:
         label, unit = NAMES[name]
         across = f"{label}, {unit}" if unit else label
         drawn = spans(rows, across, PLAIN[name], _suggested(gap, name))
-        figures.append(_figure(f"<b>{label}</b> of each robot", drawn))
+        figures.append(figure(Html(f"<b>{of(label)}</b> of each robot"), drawn))
         marks = [Mark(PLAIN[name], "plain")]
         below = plot(curves, across, "twin off by, mm", marks)
-        figures.append(_figure(f"how far the twin is off, along {label}", below))
-    return (
-        "<section><h3>What was found</h3><p class='quiet'>The parameters with which the simulator, "
-        "given the recorded set-points, comes nearest to where robots really went.</p>"
-        "<div class='legend'><span><i></i>each robot: estimate, 95 % interval, objective</span>"
-        "<span><i class='sim'></i>model as it is</span>"
-        "<span><i class='band'></i>suggested for training</span></div>"
-        f"<div class='plots pair'>{''.join(figures)}</div></section>"
+        figures.append(figure(f"how far the twin is off, along {label}", below))
+    lead = (
+        "The parameters with which the simulator, given the recorded set-points, comes nearest to "
+        "where robots really went."
     )
+    keys = legend(
+        ("", "each robot: estimate, 95 % interval, objective"),
+        ("sim", "model as it is"),
+        ("band", "suggested for training"),
+    )
+    return section("What was found", quiet(lead), keys, plots(*figures, pair=True))
 
 
 def _suggested(gap: Gap, name: Parameter) -> list[float] | None:
@@ -115,38 +123,33 @@ def _suggested(gap: Gap, name: Parameter) -> list[float] | None:
     return gap.ranges.get(field)
 
 
-def _open_loop(gap: Gap) -> str:
+def _open_loop(gap: Gap) -> Html:
     at = np.array((0.0, *HORIZONS_S))
     figures, rows = [], []
     for robot, one in enumerate(gap.fits):
         plain, found = (100.0 * np.array([0.0, *errors]) for errors in (one.plain_m, one.fitted_m))
         lines = [Line(at, plain, "sim"), Line(at, found, "found")]
         drawn = plot(lines, "horizon, s", "off by, cm", size=SMALL)
-        figures.append(
-            _figure(f"robot {robot}", drawn or f"<p class='quiet'>{escape(one.why)}</p>")
-        )
+        figures.append(figure(f"robot {robot}", drawn or quiet(one.why)))
         held = gap.tracking[robot]
         speeds = ("", "") if held is None else (_cms(held.recorded), _cms(held.simulated))
         left = {r: s for r, s in gap.windows[robot].left_out.items() if s > 0.0}
         left_out = ", ".join(f"{seconds:.1f} s {reason}" for reason, seconds in left.items())
         rows.append((f"robot {robot}", str(one.windows), *speeds, left_out or "nothing"))
     head = ("", "windows of 1 s", "behind its set-points", "its model", "left out")
-    return (
-        "<section><h3>Open loop</h3><p class='quiet'>From every 0.2 s of the recording on, the "
-        "twin follows the recorded set-points for a second; shown is how far it then is from where "
-        "the robot was, rms. A robot that is behind its set-points is not where they lead within "
-        "0.5 s.</p>"
-        "<div class='legend'><span><i class='sim'></i>model as it is</span>"
-        "<span><i></i>with what was found</span></div>"
-        f"<div class='plots'>{''.join(figures)}</div>{_table(head, rows)}</section>"
+    lead = (
+        "From every 0.2 s of the recording on, the twin follows the recorded set-points for a "
+        "second; shown is how far it then is from where the robot was, rms. A robot that is behind "
+        "its set-points is not where they lead within 0.5 s."
     )
+    keys = legend(("sim", "model as it is"), ("", "with what was found"))
+    return section("Open loop", quiet(lead), keys, plots(*figures), table(head, rows))
 
 
-def _closed_loop(gap: Gap) -> str:
+def _closed_loop(gap: Gap) -> Html:
     told = loops_of(gap)
     if told is None or gap.plain is None or gap.fitted is None:
-        why = f"<p class='quiet'>None: {escape(gap.no_loop)}.</p>"
-        return f"<section><h3>Closed loop</h3>{why}</section>"
+        return section("Closed loop", quiet(f"None: {gap.no_loop}."))
     lines = []
     flights = (gap.plain.flown, "sim"), (gap.fitted.flown, "found"), (gap.recorded, "real")
     for flown, kind in flights:
@@ -156,21 +159,27 @@ def _closed_loop(gap: Gap) -> str:
     rows = []
     for name, title in LOOPS.items():
         one = told[name]
-        apart = "" if one["apart_m"] is None else ", ".join(_cm(value) for value in one["apart_m"])
+        apart = (
+            ""
+            if one["apart_m"] is None
+            else ", ".join(centimetres(value) for value in one["apart_m"])
+        )
         reached = "never" if one["reached_s"] is None else f"{one['reached_s']:.1f} s"
-        rows.append((title, _cm(one["last_error_m"]), reached, _cm(one["spread_m"]), apart))
+        rows.append(
+            (title, centimetres(one["last_error_m"]), reached, centimetres(one["spread_m"]), apart)
+        )
     head = ("", "error at the end", "90 % of the way there", "spread at the end",
             "apart from each recorded robot, mean")  # fmt: skip
-    error = _figure("<b>error of the task</b>", plot(lines, "time, s", "error, m"))
-    broken = " Faults of the recording are not repeated." if gap.recorded.faults else ""
-    return (
-        "<section><h3>Closed loop</h3><p class='quiet'>The bundle flies in the simulator, from "
-        f"where the recording began, with the same task.{broken}</p>{LEGEND}"
-        f"<div class='plots pair'>{error}{_map(gap)}</div>{_table(head, rows)}</section>"
+    errors = figure(Html("<b>error of the task</b>"), plot(lines, "time, s", "error, m"))
+    lead = (
+        "The bundle flies in the simulator, from where the recording began, with the same task."
+        + (" Faults of the recording are not repeated." if gap.recorded.faults else "")
     )
+    shown = plots(errors, _map(gap), pair=True)
+    return section("Closed loop", quiet(lead), LEGEND, shown, table(head, rows))
 
 
-def _map(gap: Gap) -> str:
+def _map(gap: Gap) -> Html:
     """Ways from above."""
     assert gap.plain is not None and gap.fitted is not None
     lines = []
@@ -180,10 +189,10 @@ def _map(gap: Gap) -> str:
             shown = (motion.t >= 0.0) & (motion.t <= gap.plain.flown.seconds)
             place = motion.position[shown][:: max(int(shown.sum()) // 200, 1)]
             lines.append(Line(place[:, 0], place[:, 1], kind, f"robot {robot}"))
-    return _figure("<b>ways</b>, from above", plot(lines, "x, m", "y, m", zero=False))
+    return figure(Html("<b>ways</b>, from above"), plot(lines, "x, m", "y, m", zero=False))
 
 
-def _links(gap: Gap) -> str:
+def _links(gap: Gap) -> Html:
     rows, lanes = [], []
     for robot in range(len(gap.fits)):
         one = robot_of(gap, robot)
@@ -193,8 +202,8 @@ def _links(gap: Gap) -> str:
         rows.append((
             f"robot {robot}", _hz(one["frames"]), _hz(one["commands"]),
             "" if np.isnan(one["decides_s"]) else f"{1e3 * one['decides_s']:.1f} ms",
-            _percent(states["lost"]), late,
-            _percent(missed / (heard + missed)) if heard + missed else "not said", one["clock"],
+            percent(states["lost"], 2), late,
+            percent(missed / (heard + missed), 2) if heard + missed else "not said", one["clock"],
         ))  # fmt: skip
         lanes.append(_lane(gap, robot))
     head = ("", "frames", "set-points", "decides in", "states lost to the recorder",
@@ -205,12 +214,14 @@ def _links(gap: Gap) -> str:
     )  # fmt: skip
     high = 22 * len(lanes) + 8
     drawn = "".join(text.format(y=22 * k + 4) for k, text in enumerate(lanes))
-    return (
-        "<section><h3>Messages</h3><p class='quiet'>The simulator loses none and holds all rates. "
-        f"Holes of more than {GAP_S:g} s are marked.{clocks}</p>"
-        f"<svg viewBox='0 0 1060 {high}' role='img' aria-label='holes'>{drawn}</svg>"
-        f"{_table(head, rows)}</section>"
+    lead = (
+        "The simulator loses none and holds all rates. "
+        f"Holes of more than {GAP_S:g} s are marked.{clocks}"
     )
+    lines = Html(
+        f"<svg class='lanes' viewBox='0 0 1060 {high}' role='img' aria-label='holes'>{drawn}</svg>"
+    )
+    return section("Messages", quiet(lead), lines, table(head, rows))
 
 
 def _lane(gap: Gap, robot: int) -> str:
@@ -230,26 +241,14 @@ def _lane(gap: Gap, robot: int) -> str:
     return "".join(out)
 
 
-def _ranges(gap: Gap) -> str:
+def _ranges(gap: Gap) -> Html:
     told = yaml.safe_dump({"disturbances": gap.ranges}, sort_keys=False)
     text = told if gap.ranges else "# nothing is known"
-    return (
-        "<section><h3>To train with</h3><p class='quiet'>Into the file that <code>swarmhold train "
-        "--config</code> reads. Intervals of all robots, a quarter wider on either side.</p>"
-        f"<pre>{escape(text)}</pre></section>"
+    lead = Html(
+        "Into the file that <code>swarmhold train --config</code> reads. Intervals of all robots, "
+        "a quarter wider on either side."
     )
-
-
-def _figure(caption: str, drawn: str) -> str:
-    return f"<figure><figcaption>{caption}</figcaption>{drawn}</figure>" if drawn else ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class='scroll'><table><tr>{cells}</tr>{body}</table></div>"
+    return section("To train with", quiet(lead), Html(f"<pre>{of(text)}</pre>"))
 
 
 def _rms(values: Sequence[float]) -> float | None:
@@ -261,14 +260,6 @@ def _value(value: float, unit: str) -> str:
     return f"{1e3 * value:.0f} ms" if unit == "s" else f"{value:.2f}"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}"
-
-
-def _cm(value: float | None) -> str:
-    return "unknown" if value is None or np.isnan(value) else f"{100 * value:.1f} cm"
-
-
 def _cms(value: float) -> str:
     return f"{100 * value:.1f} cm/s"
 
@@ -278,7 +269,3 @@ def _hz(stream: dict[str, float | None]) -> str:
     if hz is None or longest is None:
         return "none"
     return f"{hz:.1f} Hz, longest hole {longest:.2f} s"
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.2f} %"

@@ -57,7 +57,7 @@ class GroundPhysics(Physics):
         """See `Physics.advance`; a whole number of ticks."""
         model, engine = self._model, self.engine
         goal = np.nan_to_num(np.where(anchored[..., None], 0.0, setpoint))
-        wheels = np.stack(wheel_commands(model, goal), axis=-1) * model.wheel_speed  # type: ignore[union-attr,arg-type]
+        wheels = np.stack(wheel_commands(model, goal), axis=-1) * model.wheel_speed  # type: ignore[union-attr]
         wheels = wheels * self.blocks.get(Row.GAIN, 2) + self.blocks.get(Row.BIAS, 2)
         wheels[anchored] = 0.0
         turn = (wheels[..., 1] - wheels[..., 0]) / model.axle  # type: ignore[union-attr]

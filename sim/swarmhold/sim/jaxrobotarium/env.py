@@ -177,13 +177,13 @@ class JaxRobotariumEnv:
         """(E, N, 3) m, m and rad: where the robots are."""
         return np.asarray(self._state.p_pos[:, : self.n_robots], float)
 
-    @property
-    def landmarks(self) -> Float:
-        """(E, L, 2) m: goals, resources, or what else the scenario keeps beside the robots."""
-        return np.asarray(self._state.p_pos[:, self.n_robots :, :2], float)
-
     @poses.setter
     def poses(self, value: Float) -> None:
         """Put the robots elsewhere."""
         places = self._state.p_pos.at[:, : self.n_robots].set(np.asarray(value, np.float32))
         self._state = self._state.replace(p_pos=places)
+
+    @property
+    def landmarks(self) -> Float:
+        """(E, L, 2) m: goals, resources, or what else the scenario keeps beside the robots."""
+        return np.asarray(self._state.p_pos[:, self.n_robots :, :2], float)

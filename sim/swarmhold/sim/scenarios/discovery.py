@@ -163,7 +163,8 @@ class Discovery(Testbed):
         far = distances(view.position, view.landmarks[:, :TARGETS])
         nearest = np.where(taggers[..., None], far, 2.0 * view.half_width).min(axis=1)
         error = np.where(left, nearest, 0.0).sum(axis=1) / np.maximum(count, 1)
-        reward = discovery_reward(*memory["news"].T, count, memory["steps"])
+        sensed, tagged = memory["news"].T
+        reward = discovery_reward(sensed, tagged, count, memory["steps"])
         return Outcome(reward, 1.0 - count / TARGETS, error, count == 0)
 
     def heuristic(self, spec: PolicySpec, seen: Observation, weights: Float) -> Float:

@@ -89,7 +89,8 @@ class Foraging(Testbed):
     def layout(self, rng: np.random.Generator, robots: int, robot: str) -> Layout:
         """Robots on cells of the arena; resources on cells that a crew can stand around."""
         count, levels = self.slots(robots), levels_of(robots)
-        crews = [rng.choice(levels, min(robots, rng.integers(1, 3)), False) for _ in range(count)]
+        most = range(count)
+        crews = [rng.choice(levels, min(robots, int(rng.integers(1, 3))), False) for _ in most]
         level = np.minimum([crew.sum() for crew in crews], LEVEL_MAX)
         return Layout(
             start_cells(rng, robots, 0.3) * SCALE[robot],

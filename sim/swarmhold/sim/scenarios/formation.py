@@ -87,8 +87,9 @@ class Formation(Scenario):
 
     def begin(self, robot: str, view: TeamView) -> dict[str, Any]:
         """Who takes slots first; the leader's lane, m; who is through; x, m."""
-        nobody = np.zeros(view.healthy.shape, bool)
-        order = np.broadcast_to(np.arange(nobody.shape[1]), nobody.shape).copy()
+        shape = view.healthy.shape
+        nobody = np.zeros(shape, bool)
+        order = np.broadcast_to(np.arange(shape[1]), shape).copy()
         first = _slots(view.members, order)[:, 0, 1] * _SPACING[robot]
         return {
             "order": order,
