@@ -77,8 +77,7 @@ class Bundle:
         health: calibrated settings.
         sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
-        parity: largest difference between the sealed graph and the network that it was made of, as
-            the export measured it; None where its report does not say.
+        parity: largest difference of graph and network, by the export's report; None: unknown.
     """
 
     manifest: Manifest
@@ -167,10 +166,8 @@ def _sessions(
 ) -> tuple[onnxruntime.InferenceSession, ...]:
     """The graph, or one per robot, with golden vectors replayed."""
     if manifest.slices is None:
-        session, names = (
-            _load(contents["model.onnx"], path),
-            graph_names(manifest.memory is not None),
-        )
+        session = _load(contents["model.onnx"], path)
+        names = graph_names(manifest.memory is not None)
         _check_graph(session, spec, manifest.memory, path)
         _replay(session, contents["golden.npz"], names, path)
         return (session,)
