@@ -1,8 +1,7 @@
 """Policy bundles: what export seals and a robot opens.
 
-Opening fails closed. The bytes that are hashed are the bytes that are loaded; nothing is
-opened twice, no external tensor data is followed, and the golden vectors have to come out
-right on this very machine.
+Opening fails closed. The bytes that are hashed are the bytes that are loaded; nothing is opened
+twice, no external tensor data is followed, and golden vectors have to come out right here.
 """
 
 from __future__ import annotations
