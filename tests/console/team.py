@@ -16,10 +16,10 @@ from swarmhold.hardware.messages import (
 BUNDLE = 0x0123456789ABCDEF
 
 
-def state(robot, mode=Mode.ACTIVE, boot=1, x=0.1):
+def state(robot, mode=Mode.ACTIVE, boot=1, x=0.1, bundle=BUNDLE):
     return RobotState(
         *(robot, EVERYBODY, boot, 1, 1, 0.0, (x * robot, 0.2, 0.0), (0.0, 0.0, 0.0)),
-        *(0.5, 0.0, 0.9, int(mode), BUNDLE, b""),
+        *(0.5, 0.0, 0.9, int(mode), bundle, b""),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.health import HealthState
 from swarmhold.policies.console import team
@@ -184,6 +185,35 @@ def test_a_plan_is_tried_dry_and_then_injected(shown):
             break
         time.sleep(0.05)
     assert [fault.robot for fault in shown.puppet.injected] == [0]
+
+
+def test_an_order_that_is_refused_is_shown_as_that(shown):
+    puppet = shown.puppet
+    puppet.team.on_refusals("robot_1", 0, puppet.now)
+    puppet.team.on_fault("spoof", 1, 20.0, puppet.now)
+    puppet.team.on_fault("delay", 2, 20.0, puppet.now)
+    puppet.says(range(4))
+    shown.key("a")
+    shown.until("document.querySelector('#entries').textContent.includes('spoof injected')")
+    puppet.team.on_refusals("robot_1", 1, puppet.now + 0.5)
+    puppet.says(range(4), seconds=3.0)
+    shown.until("document.querySelector('#entries').textContent.includes('spoof refused by')")
+    told = text(shown, "#entries")
+    assert "spoof injected" not in told and "delay injected into robot 2" in told
+    faults = "Object.fromEntries(consoleState.picture.robots.map(r => [r.id, r.faults]))"
+    assert shown.js(faults) == {"0": [], "1": [], "2": ["delay"], "3": []}
+
+
+def test_a_bundle_shows_how_near_its_graph_is_to_the_network(shown, coverage_bundle):
+    told = open_bundle(coverage_bundle)
+    assert 0.0 < told.parity < 1e-5
+    shown.puppet.says(range(4), bundle=told.short_digest)
+    badge = "[...document.querySelectorAll('#facts .badge')].map(b => b.textContent)"
+    shown.until(f"{badge}.some(text => text.startsWith('parity '))")
+    shown.key("r")
+    shown.until("document.querySelector('#bundles tbody tr')")
+    row = "document.querySelector('#bundles tbody').textContent"
+    assert shown.js(f"{row}.includes('parity {told.parity:.0e}')".replace("e-0", "e-"))
 
 
 def test_a_plan_file_is_opened_and_tried_dry(shown):

@@ -122,6 +122,30 @@ def test_what_happens_is_told_once_and_in_order():
     assert team.news() == []
 
 
+def test_an_order_that_a_robot_refuses_is_no_fault():
+    team = spoken()
+    for speaker, count in (("robot_1", 3), ("robot_2", 0), ("world", 0)):
+        team.on_refusals(speaker, count, 9.0)
+    team.on_fault("spoof", 1, 5.0, 10.0)
+    team.on_fault("motor_off", 1, 5.0, 10.1)
+    assert team.picture(10.2)["robots"][1]["faults"] == ["spoof", "motor_off"]
+    team.on_refusals("robot_2", 1, 10.3)
+    team.on_refusals("robot_1", 4, 10.8)
+    assert team.picture(10.9)["robots"][1]["faults"] == ["motor_off"], "that is the world's to do"
+    team.on_refusals("world", 1, 11.0)
+    assert team.picture(11.1)["robots"][1]["faults"] == []
+    told = [(e.kind, e.value, e.robot) for e in team.news() if e.kind == "refused"]
+    assert told == [("refused", "spoof", 1), ("refused", "motor_off", 1)]
+
+
+def test_a_refusal_long_after_an_order_is_of_another():
+    team = spoken()
+    team.on_refusals("robot_1", 0, 9.0)
+    team.on_fault("spoof", 1, 9.0, 10.0)
+    team.on_refusals("robot_1", 1, 15.0)
+    assert team.picture(15.1)["robots"][1]["faults"] == ["spoof"]
+
+
 def test_a_table_of_an_earlier_term_changes_nothing():
     team = spoken()
     team.on_table(table([0, 0, 0, 0], term=5), 10.0)

@@ -74,6 +74,9 @@ def test_cells_come_from_reports_and_nowhere_else(tmp_path):
     assert column["spoof"]["tries"] == {"applied": 1, "no effect": 1}
     assert "twist says nothing" in column["battery"]["reason"]
     assert "applied, 1 of 2" in markdown({"twist": column})
+    more = columns([report("twist", ("spoof", "applied"))], {"twist": column})["twist"]
+    assert more["spoof"]["tries"] == {"applied": 2, "no effect": 1}
+    assert more["battery"] == column["battery"], "what was tried before stays"
     with pytest.raises(ConfigError, match="a report is of 'moon'"):
         columns([report("moon", *rows)])
     (tmp_path / "run").mkdir()

@@ -78,6 +78,11 @@ def test_the_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     page = (tmp_path / "a/comparison.html").read_text()
     assert "2 of 2 faults had the same fate" in page
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["agrees"] for row in rows] == [True, True]
+    assert rows[0]["worlds"]["sim (2)"]["found"] == 2, "in both flights of the second run"
     with pytest.raises(ConfigError, match="exists already"):
         main([*given, "--out", str(tmp_path / "a")])
     with pytest.raises(ConfigError, match="supervisor must be among them"):

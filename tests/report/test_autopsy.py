@@ -20,6 +20,7 @@ from swarmhold.policies.forensics.twins import twin_of
 from swarmhold.sim.gap.flight import simulated
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))
 from autopsy_flights import record
 from gap_flights import write_flight
 

@@ -28,7 +28,8 @@ def quiet():
         Heard(
             t=T.copy(), late=np.full(len(T), 0.01), boot=np.full(len(T), 7.0 + robot),
             position=position[:, robot] + rng.normal(0, 1e-3, (len(T), 2)),
-            hears=np.ones(len(T)), speed=np.full(len(T), 0.5), decided=np.ones(len(T), bool),
+            height=np.ones(len(T)), hears=np.ones(len(T)), speed=np.full(len(T), 0.5),
+            decided=np.ones(len(T), bool),
             wanted=0.5 * np.stack([-np.sin(angle[:, robot]), np.cos(angle[:, robot])], axis=-1),
         )
         for robot in range(N)
@@ -74,6 +75,8 @@ def broken(kind):
         return changed(trace, position=off)
     if kind in ("runaway", "adversary"):
         return changed(trace, speed=np.where(IN, 1.0, 0.5))
+    if kind == "slow":
+        return changed(trace, speed=np.where(IN, 0.1, 0.5))
     if kind == "overrun":
         return changed(trace, decided=~IN | (rng.random(len(T)) > 0.5))
     angle = np.cumsum(np.where(IN, 0.2, 0.5)) / HZ + ROBOT  # weak motors
@@ -114,6 +117,45 @@ def test_of_a_message_for_each_receiver_a_lost_copy_is_seen():
     assert effect(changed(trace, **fewer), spec("drop")) == "applied"
 
 
+def test_a_robot_that_drives_off_and_is_held_back_by_a_fence_has_left_its_place():
+    trace = quiet()
+    position = trace.position.copy()
+    position[:, ROBOT] = position[0, ROBOT]
+    stands = replace(changed(trace, speed=np.full(len(T), 0.1)), position=position)
+    assert effect(stands, spec("runaway")) == "no effect"
+    left = position.copy()
+    left[IN, ROBOT, 0] += 0.05 * (T[IN] - START)
+    assert effect(replace(stands, position=left), spec("runaway")) == "applied"
+
+
+def test_a_flier_that_sinks_has_lost_its_motors():
+    low = np.where(T > START + 1.0, 0.06, 1.0)
+    assert effect(changed(quiet(), height=low), spec("motor_off")) == "applied"
+
+
+def test_a_small_loss_of_a_slow_robots_motors_is_seen_in_what_they_make_of_set_points():
+    trace = quiet()
+    way = np.cumsum(np.where(IN, 0.08, 0.1)) / HZ
+    position = trace.position.copy()
+    position[:, ROBOT] = np.stack([way, np.zeros(len(T))], axis=-1)
+    wanted = np.stack([np.full(len(T), 0.1), np.zeros(len(T))], axis=-1)
+    assert effect(replace(changed(trace, wanted=wanted), position=position), spec("battery")) == (
+        "applied"
+    )
+    position[:, ROBOT, 0] = 0.1 * T
+    whole = replace(changed(trace, wanted=wanted), position=position)
+    assert effect(whole, spec("battery")) == "no effect"
+
+
+def test_weak_motors_show_only_where_more_was_asked_for_before_or_after():
+    trace = quiet()
+    assert effect(changed(trace, speed=np.full(len(T), 0.1)), spec("slow")) == "no effect"
+    stands = np.where(IN | (T < START), 0.0, 0.5)
+    assert effect(changed(trace, speed=stands), spec("slow")) == "no effect", "it asks for nothing"
+    begins = np.where(IN, 0.15, np.where(T < START, 0.0, 0.5))
+    assert effect(changed(trace, speed=begins), spec("slow")) == "applied"
+
+
 def test_with_a_twin_the_smallest_detour_is_an_effect():
     free, trace = quiet(), quiet()
     position = trace.position.copy()
@@ -121,6 +163,10 @@ def test_with_a_twin_the_smallest_detour_is_an_effect():
     strayed = replace(trace, position=position)
     assert effect(strayed, spec("motor_off"), free) == "applied"
     assert effect(free, spec("motor_off"), free) == "no effect"
+    elsewhere = free.position.copy()
+    elsewhere[:, ROBOT] += 0.3
+    moved = replace(free, position=elsewhere)
+    assert effect(moved, spec("motor_off"), free) == "no effect", "earlier faults moved it there"
 
 
 def judged(*verdicts):
@@ -152,6 +198,21 @@ def test_the_story_of_a_fault():
     assert made["missed"] == 0 and made["attribution"] == 1.0 and made["false_alarms"] == 0
     assert made["detection_delay_s"]["p50"] == pytest.approx(0.4)
     assert made["confusion"] == {"crash": {"LOST": 1}}
+
+
+def test_who_falls_and_says_so_is_found():
+    (row,) = story(
+        judged((ROBOT, HealthState.ESTOPPED, START + 0.3, SECONDS)),
+        [spec("motor_off")], {}, None, False,
+    )  # fmt: skip
+    assert row.verdict == "ESTOPPED" and row.confirmed_s == pytest.approx(0.3)
+    assert row.speed_mps == pytest.approx(0.5, rel=0.05), "half a metre per second on its circle"
+
+
+def test_who_is_found_with_the_first_word_after_the_onset_was_not_out_before():
+    trace = judged((ROBOT, HealthState.QUARANTINED, START, END))
+    (row,) = story(trace, [spec("crash", START)], {}, None, False)
+    assert row.counts and row.confirmed_s == 0.0 and row.before == "HEALTHY"
 
 
 def test_missing_it_and_blaming_another():
@@ -203,6 +264,13 @@ def test_the_task_is_retained_between_floor_and_best():
     made = figures([Arm("supervisor", (half,)), Arm("free", (free,))], [rows], exact)
     assert made["arms"]["supervisor"]["retained"] == pytest.approx(0.5)
     assert made["arms"]["free"]["retained"] == pytest.approx(1.0)
+    arm = made["arms"]["supervisor"]
+    parts = arm["error_by_phase_m"]
+    assert sum(parts.values()) == pytest.approx(arm["error_m"])
+    shares = {name: part / arm["error_m"] for name, part in parts.items()}
+    rest = SECONDS - START
+    assert shares["broken"] == pytest.approx((END - START) / rest, abs=0.01)
+    assert shares["kept out"] == pytest.approx(5.0 / rest, abs=0.01), "on probation for 5 s"
 
 
 def told(name, rows, trace):
@@ -224,4 +292,5 @@ def test_the_page_says_it_and_escapes_what_it_is_given():
     missed = judged()
     two = told("one", story(missed, [spec("crash")], {}, None, False), missed)
     compared = render([one, two])
-    assert "0 of 1 faults had the same fate" in compared and "only one of them" in compared
+    assert "0 of 1 faults had the same fate" in compared and "nobody doubted it" in compared
+    assert compared.count("<section>") == 3

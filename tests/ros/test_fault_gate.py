@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from swarmhold.hardware.console.hub import Hub
+from swarmhold.hardware.console.live import LiveTeam
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.estop import Place
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.operator_token import write_token
@@ -64,6 +68,7 @@ def test_only_orders_with_the_token_break_a_robot_that_allows_it(tmp_path, rende
         assert wait_for(lambda: said(fleet, "world", "another token"))
         fleet.inject(FaultSpec("spoof", 1))
         assert wait_for(lambda: said(fleet, "spoof of robot 1", "allow_faults"))
+        console_shows_refusals(fleet, tmp_path / "foreign")
         # Three that listen (two robots, the world) and the recorder.
         subprocess.run([sys.executable, "-c", BARE, "4"], env=fleet._env, check=True, timeout=60)
         assert wait_for(lambda: said(fleet, "robot_0", "no operator token"))
@@ -85,6 +90,26 @@ def test_only_orders_with_the_token_break_a_robot_that_allows_it(tmp_path, rende
     assert counted["robot_1"] == "0" and counted["robot_2"] == "0"
     assert not (tmp_path / "f/faults.token").exists(), "a flight's token ends with it"
     assert not orphans(str(tmp_path))
+
+
+def console_shows_refusals(fleet, token):
+    """Of a robot that knows another token, and of one that does not listen."""
+    place = Place(fleet.domain, 3, (fleet.config.folder / "discovery.xml").read_text())
+    team, hub = LiveTeam(place, "refused", faults_token=token), Hub(60.0)
+    try:
+        team.start(hub)
+        assert wait_for(lambda: hub.latest is not None)
+        time.sleep(2.0)  # everybody has said once how often it has refused
+        for robot in (0, 1):
+            team.inject(FaultSpec("spoof", robot, duration_s=20.0))
+        told = ("refused", "spoof", 0), ("refused", "spoof", 1)
+        assert wait_for(lambda: set(told) <= happened(hub)), happened(hub)
+    finally:
+        team.close()
+
+
+def happened(hub):
+    return {(e["kind"], e["value"], e["robot"]) for e in hub.happenings()}
 
 
 def not_deaf(fleet, sender):

@@ -15,6 +15,7 @@ NODES = {
     "policy_node": "PolicyParameters",
     "supervisor_node": "SupervisorParameters",
     "world_node": "WorldParameters",
+    "bases_node": "BasesParameters",
     "driver_node": "DriverParameters",
     "field_node": "FieldParameters",
     "recorder": "RecorderParameters",

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from swarmhold.export.faults_cli import main
+from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.plan_flight import fly_plan
 from swarmhold.hardware.plan import FaultPlan
@@ -36,6 +37,18 @@ def test_a_plan_is_flown_and_scored(tmp_path, capsys, coverage_bundle):
         assert row["first"] and not row["harmed"]
     assert rows[0]["healed_s"] is not None and rows[1]["healed_s"] is not None
     assert "live nodes" in (tmp_path / "a/report.html").read_text().lower()
+    agrees_with_simulation(file, tmp_path, capsys, coverage_bundle)
+
+
+def agrees_with_simulation(file, folder, capsys, bundle):
+    """The same file, simulated, has the same fate; the page says so of all worlds."""
+    given = ["run", str(file), "--bundle", str(bundle), "--layouts", "1", "--arms", "supervisor"]
+    assert main([*given, "--out", str(folder / "b")]) == 0
+    runs = [str(folder / "a"), str(folder / "b")]
+    assert main(["compare", *runs, "--out", str(folder / "page")]) == 0
+    page = (folder / "page/live.md").read_text()
+    assert "3 of 3 faults had the same fate in all 2 worlds" in page and "| ros | sim |" in page
+    assert len((folder / "page/live.csv").read_text().splitlines()) == 1 + 3 * 2
 
 
 def test_a_plan_ends_where_it_becomes_dangerous(tmp_path, coverage_bundle):
@@ -46,3 +59,31 @@ def test_a_plan_ends_where_it_becomes_dangerous(tmp_path, coverage_bundle):
     assert found.answers == {1: "not injected", 2: "not injected"} and found.aborted
     late = found.trace.position[found.trace.t > found.trace.t[-1] - 0.4]
     assert len(late) > 3 and abs(late[-1] - late[0]).max() < 2e-3, "everybody has stopped"
+
+
+def test_bases_that_speak_ros_are_broken_by_the_same_plan(tmp_path, capsys, coverage_bundle):
+    """What their link cannot do is said, and is why worlds differ."""
+    faults = [
+        {"unit": "link", "type": "off", "target": 1, "at_s": 2, "duration_s": 2},
+        {"unit": "motor", "type": "stuck", "target": 2, "at_s": 4.5, "duration_s": 2},
+    ]
+    file = tmp_path / "short.yaml"
+    file.write_text(yaml.safe_dump({**PLAN, "rest_s": 1, "robots": 3, "faults": faults}))
+    given = ["run", str(file), "--bundle", str(coverage_bundle), "--arms", "supervisor"]
+    world = ["--world", "emulated", "--link", "twist"]
+    assert main([*given, *world, "--out", str(tmp_path / "twist"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["status"] for row in told["rows"][0]] == ["applied", "unsupported"]
+    assert told["link"] == "twist" and told["rows"][0][0]["verdict"] == "LOST"
+    assert main([*given, "--layouts", "1", "--out", str(tmp_path / "sim")]) == 0
+    capsys.readouterr()
+    main(["compare", str(tmp_path / "twist"), str(tmp_path / "sim"), "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[0]["agrees"] and rows[0]["worlds"]["sim"]["detected"]
+    assert "a twist says nothing of motors" in rows[1]["worlds"]["twist"]["why"]
+
+
+def test_a_bundle_of_fliers_does_not_drive_bases(tmp_path, coverage_bundle):
+    given = ["run", "twelve", "--world", "emulated", "--bundle", str(coverage_bundle)]
+    with pytest.raises(ConfigError, match="for epuck robots: --link twist"):
+        main([*given, "--out", str(tmp_path / "a")])

@@ -164,13 +164,15 @@ def fly(pilot, seconds, now, height, command=None):
 def test_a_flight_climbs_flies_holds_and_lands_in_silence():
     pilot = Pilot(LIMITS, 1.0)
     assert not fly(pilot, 1.0, 0.0, 0.0, AHEAD)[2].motors, "nothing but take_off lifts it"
+    assert not pilot.grounded, "who waits to be armed is as good as any"
     pilot.take_off(0.0, 1.0)
     now, height, wish = fly(pilot, 3.0, 1.0, 0.0, AHEAD)
-    assert pilot.phase is Phase.FLY and wish.velocity == (0.5, 0.0)
+    assert not pilot.grounded and pilot.phase is Phase.FLY and wish.velocity == (0.5, 0.0)
     now, height, wish = fly(pilot, 1.0, now, height)
     assert wish.velocity == (0.0, 0.0) and wish.height == pytest.approx(1.0)
     now, height, wish = fly(pilot, 5.0, now, height)
     assert pilot.phase is Phase.GROUND and height == 0.0, "down before the motors are stopped"
+    assert pilot.grounded and not pilot.stopped, "and says so: its policy moves nothing any more"
     assert not fly(pilot, 1.0, now, height, AHEAD)[2].motors, "and it does not go up by itself"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from swarmhold.hardware.drivers.links import LACKS
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS, FaultSpec
+from swarmhold.hardware.report.compare import world_of
 
 WORLDS = ("sim", "ros", "crazyflie", "mavlink", "twist", "hardware")
 NOT_TRIED = "not tried"
@@ -29,13 +30,12 @@ def shipped() -> Table:
     return found
 
 
-def world_of(report: Mapping[str, Any]) -> str:
-    """The column of a report: what robots are linked by, if they are."""
-    return str(report.get("link") or report["world"])
-
-
-def columns(reports: Iterable[Mapping[str, Any]]) -> Table:
+def columns(reports: Iterable[Mapping[str, Any]], upon: Table | None = None) -> Table:
     """Cells of all worlds that the reports of flown plans are of.
+
+    Args:
+        reports: of flown plans.
+        upon: table whose tries in these worlds count as well; None: there are none.
 
     Raises:
         ConfigError: a report is of none of them.
@@ -45,6 +45,9 @@ def columns(reports: Iterable[Mapping[str, Any]]) -> Table:
         world = world_of(report)
         if world not in WORLDS:
             raise ConfigError(f"a report is of {world!r}; columns are {', '.join(WORLDS)}")
+        if world not in seen:
+            before = (upon or {}).get(world, {})
+            seen[world] = {k: Counter(cell.get("tries", {})) for k, cell in before.items()}
         for row in (row for own in report["rows"] for row in own):
             seen.setdefault(world, {}).setdefault(row["kind"], Counter())[row["status"]] += 1
     return {

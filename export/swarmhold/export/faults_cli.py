@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from swarmhold.export.capabilities import columns, markdown, shipped
+from swarmhold.export.compare_cli import compare_reports
 from swarmhold.export.plan_cli import plan, read_report, report, run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import choose, note, parse, print_json, say
@@ -55,6 +56,8 @@ class CapabilitiesArgs:
 
     flown: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Folders that `faults run every-kind` wrote; they replace the columns of their worlds."""
+    add: bool = False
+    """Count their tries beside those of the table that ships, instead."""
     out: Path | None = None
     """File for the table as JSON; default: show it."""
     json: bool = False
@@ -72,7 +75,7 @@ class TokenArgs:
 def main(argv: list[str]) -> int:
     """`faults WHAT`."""
     known = {"matrix": matrix, "plan": plan, "run": run, "report": report}
-    known |= {"capabilities": capabilities, "token": token}
+    known |= {"compare": compare_reports, "capabilities": capabilities, "token": token}
     return choose("faults", "faults", known, argv)
 
 
@@ -81,7 +84,8 @@ def capabilities(argv: list[str]) -> int:
     args = parse(CapabilitiesArgs, argv, "swarmhold faults capabilities")
     table = shipped()
     if args.flown:
-        table |= columns(read_report(folder) for folder in args.flown)
+        upon = table if args.add else None
+        table |= columns((read_report(folder) for folder in args.flown), upon)
     told = json.dumps(table, indent=1)
     if args.out is not None:
         replace_file(args.out, lambda part: part.write_text(told + "\n", encoding="utf-8"))

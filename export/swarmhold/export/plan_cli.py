@@ -18,7 +18,7 @@ from swarmhold.export.capabilities import beyond, shipped
 from swarmhold.export.plan_links import emulated, on_hardware
 from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import for_json, note, parse, print_json, say
-from swarmhold.hardware.drivers.links import parse_link
+from swarmhold.hardware.drivers.links import TWIST, parse_link
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.faults import FaultSpec
 from swarmhold.hardware.files import replace_file
@@ -32,6 +32,7 @@ from swarmhold.hardware.report.score import Arm, Row, figures, plain, story
 from swarmhold.hardware.report.trace import Trace
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.policies.detectors_cli import poisson
+from swarmhold.policies.learning.commit import commit
 from swarmhold.policies.plan_flights import ARMS, flown
 from swarmhold.sim.env import SwarmEnv
 
@@ -67,7 +68,7 @@ class RunArgs:
     same behind drivers, with robots that are simulated; hardware: with those of a fleet file."""
     bundle: Path | None = None
     """Bundle that flies; default: one that ships. hardware: that of the fleet file."""
-    link: Literal["crazyflie", "mavlink"] = "crazyflie"
+    link: Literal["crazyflie", "mavlink", "twist"] = "crazyflie"
     """emulated: what the robots answer as."""
     fleet: Path | None = None
     """hardware: fleet file of robots with links, which allows faults."""
@@ -86,10 +87,10 @@ class RunArgs:
 
 @dataclass(frozen=True)
 class ReportArgs:
-    """Write the page of a plan that was flown; of two, side by side."""
+    """Write the page of a plan that was flown; of several worlds, side by side."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """One or two folders that `faults run` wrote."""
+    """Folders that `faults run` wrote, of one plan."""
     out: Path | None = None
     """Page; default: report.html in the first folder."""
     json: bool = False
@@ -185,6 +186,7 @@ def run(argv: list[str]) -> int:
         "link": _link(args, config),
         "bundle": bundle.manifest.name,
         "digest": bundle.digest,
+        "commit": commit(),
         "scenario": bundle.manifest.scenario,
         "robot": bundle.manifest.robot,
         **scored,
@@ -208,8 +210,8 @@ def _link(args: RunArgs, config: FleetConfig | None) -> str:
 
 
 def _bundle(args: RunArgs) -> Path:
-    links = args.world == "emulated"
-    return args.bundle or Path("rendezvous-crazyflie" if links else "coverage-epuck")
+    flies = args.world == "emulated" and args.link != TWIST
+    return args.bundle or Path("rendezvous-crazyflie" if flies else "coverage-epuck")
 
 
 def _in_sim(args: RunArgs, found: FaultPlan, bundle: Bundle, arms: Sequence[str]) -> dict[str, Any]:
@@ -293,8 +295,8 @@ def _say(told: dict[str, Any]) -> None:
 def report(argv: list[str]) -> int:
     """`faults report`."""
     args = parse(ReportArgs, argv, "swarmhold faults report")
-    if not 1 <= len(args.runs) <= 2:
-        raise ConfigError("give one or two folders that `swarmhold faults run` wrote")
+    if not args.runs:
+        raise ConfigError("give folders that `swarmhold faults run` wrote")
     told = [read_report(folder) for folder in args.runs]
     out = args.out or args.runs[0] / ("report.html" if len(told) == 1 else "comparison.html")
     _write(out, render(told))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from swarmhold.hardware.bundle import open_bundle
-from swarmhold.hardware.errors import ConfigError
+from swarmhold.hardware.bundle import Manifest, open_bundle
+from swarmhold.hardware.drivers.links import TWIST
+from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.domain import choose_domain
+from swarmhold.hardware.fleet.environment import ALONE, environment
 from swarmhold.hardware.fleet.file import Options, load_fleet
 from swarmhold.hardware.fleet.ground import confirm
+from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.permission import check_permission
+from swarmhold.hardware.fleet.process import Child, end_all, node_command
+from swarmhold.hardware.spec import policy_spec
 from swarmhold.sim.emulate.emulator import crazyflies, mavlink_vehicles
+
+START_S = 30.0  # for the bases to stand
 
 
 @contextmanager
@@ -22,13 +30,53 @@ def emulated(config: FleetConfig, kind: str) -> Iterator[FleetConfig]:
 
     Args:
         config: of simulated robots.
-        kind: crazyflie or mavlink.
+        kind: crazyflie, mavlink or twist.
+
+    Raises:
+        ConfigError: the bundle's robots are not of that kind.
     """
-    scenario = open_bundle(config.bundle).manifest.scenario
+    manifest = open_bundle(config.bundle).manifest
+    drives = policy_spec(manifest.robot).drives
+    if drives != (kind == TWIST):
+        can = "twist" if drives else "crazyflie or mavlink"
+        raise ConfigError(f"{manifest.name} is for {manifest.robot} robots: --link {can}")
+    if kind == TWIST:
+        with _bases(config, manifest) as (domain, links):
+            yield _linked(replace(config, domain=domain), links)
+        return
     emulate = {"crazyflie": crazyflies, "mavlink": mavlink_vehicles}[kind]
-    with emulate(scenario, config.robots, config.seed) as robots:
-        each = tuple(Options(link=link, allow_faults=True) for link in robots.addresses)
-        yield replace(config, each=each, arm=True)
+    with emulate(manifest.scenario, config.robots, config.seed) as robots:
+        yield _linked(config, robots.addresses)
+
+
+def _linked(config: FleetConfig, links: Sequence[str]) -> FleetConfig:
+    each = tuple(Options(link=link, allow_faults=True) for link in links)
+    return replace(config, each=each, arm=True)
+
+
+@contextmanager
+def _bases(config: FleetConfig, manifest: Manifest) -> Iterator[tuple[int, list[str]]]:
+    """Simulated bases that speak ROS: their domain, and how they are reached.
+
+    Raises:
+        NotReadyError: they do not start.
+    """
+    need("rclpy", "ros")
+    found = choose_domain(config.domain)
+    found.free()  # the fleet is to be on it as well
+    folder = config.folder / "bases"
+    folder.mkdir(parents=True)
+    team = {"team_size": config.robots, "robot": manifest.robot, "seed": config.seed}
+    told = {"scenario": manifest.scenario, **team}
+    node = node_command("bases_node", told, "bases_node", "", None)
+    env = environment(folder, found.number, ALONE)
+    bases = Child("bases", node, env, folder / "bases.log", lambda *_: None)
+    try:
+        if not bases.ready.wait(START_S) or not bases.running:
+            raise NotReadyError(f"no bases to drive: {bases.last_words()}")
+        yield found.number, [f"{TWIST}:/base_{base}" for base in range(config.robots)]
+    finally:
+        end_all([bases])
 
 
 def on_hardware(file: Path | None, robots: int, token: Path | None) -> FleetConfig:

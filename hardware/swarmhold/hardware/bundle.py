@@ -1,8 +1,7 @@
 """Policy bundles: what export seals and a robot opens.
 
-Opening fails closed. The bytes that are hashed are the bytes that are loaded; nothing is
-opened twice, no external tensor data is followed, and the golden vectors have to come out
-right on this very machine.
+Opening fails closed. The bytes that are hashed are the bytes that are loaded; nothing is opened
+twice, no external tensor data is followed, and golden vectors have to come out right here.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError, hint
 from swarmhold.hardware.memory import MemoryRule
+from swarmhold.hardware.parity import worst_of
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.hardware.shipped import located, shipped
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
@@ -76,6 +76,7 @@ class Bundle:
         health: calibrated settings.
         sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
+        parity: largest difference of graph and network, by the export's report; None: unknown.
     """
 
     manifest: Manifest
@@ -84,6 +85,7 @@ class Bundle:
     health: HealthSettings
     sessions: tuple[onnxruntime.InferenceSession, ...]
     signed_by: str | None = None
+    parity: float | None = None
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
@@ -154,7 +156,8 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         health = HealthSettings.from_dict(manifest.health)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
-    return Bundle(manifest, hashlib.sha256(raw).hexdigest(), spec, health, sessions, signed_by)
+    digest, parity = hashlib.sha256(raw).hexdigest(), worst_of(contents.get("parity.json", b""))
+    return Bundle(manifest, digest, spec, health, sessions, signed_by, parity)
 
 
 def _sessions(
@@ -162,10 +165,8 @@ def _sessions(
 ) -> tuple[onnxruntime.InferenceSession, ...]:
     """The graph, or one per robot, with golden vectors replayed."""
     if manifest.slices is None:
-        session, names = (
-            _load(contents["model.onnx"], path),
-            graph_names(manifest.memory is not None),
-        )
+        session = _load(contents["model.onnx"], path)
+        names = graph_names(manifest.memory is not None)
         _check_graph(session, spec, manifest.memory, path)
         _replay(session, contents["golden.npz"], names, path)
         return (session,)

@@ -9,7 +9,7 @@ S <- max(0, S + (r - slack) dt), and S > limit accuses.
 
 Less than was expected, in its direction, is no departure: so moves who is slow, blocked, or held
 back by its safety filter. Nothing at all proves nothing, neither for nor against, but for who
-stands for longer than anybody ever did without a fault.
+stands for longer than anybody ever did without a fault, where its safety filter lets it move.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from swarmhold.hardware.memory import restart
 from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe, to_body
+from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import PolicySpec
 from swarmhold.hardware.surroundings import Scene, surroundings_of
 from swarmhold.hardware.types import (
@@ -38,6 +39,7 @@ REBOOT_S = 1.0  # s of silence, after which a robot is taken to have started ane
 LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
 ASKED = 0.2  # share of the action's bound from which on a robot is asked to move
 LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
+HELD_M = 0.03  # beyond the filter's separation, at which it may hold a robot entirely
 INERT = 0.1  # share of the expected motion below which it stands
 
 
@@ -103,6 +105,7 @@ def normality_step(
     motion: Float,
     judged: Bool,
     now: float,
+    held: Bool | None = None,
 ) -> tuple[NormalityState, Float, Bool]:
     """One look.
 
@@ -113,6 +116,7 @@ def normality_step(
         motion: (..., N, Da) what the robots do.
         judged: (..., N) robots whose motion and place are known.
         now: s, monotonic.
+        held: (..., N) robots that their safety filter may hold; None: nobody.
 
     Returns:
         New memory, departures (..., N) and who is accused (..., N).
@@ -125,7 +129,8 @@ def normality_step(
     obeyed = np.clip(along / np.maximum(much, 1e-9), 0.0, 1.0)
     departure = np.sqrt(np.sum((done - obeyed[..., None] * asked) ** 2, axis=-1))
     inert = (much > ASKED**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
-    stood = np.where(judged, np.where(inert, state.stood + dt, 0.0), state.stood)
+    free = judged if held is None else judged & ~held
+    stood = np.where(free, np.where(inert, state.stood + dt, 0.0), state.stood)
     excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
     excess = np.where(judged & ~inert, excess, state.excess)
     if config.limit_s > 0.0:  # what has long been wrong need not be right for as long
@@ -172,6 +177,7 @@ class Watch:
         self._spec, self._config, self._acts = spec, config, acts
         self._others = teammate_index(robots)
         self._bound = np.asarray(spec.action_bound)
+        self._apart = safety_config(spec, np.inf).separation_m
         restart(acts)
         self._expected: Float = np.zeros((teams, robots, spec.action_size))
         self._table: Float = np.ones((teams, robots))
@@ -212,7 +218,7 @@ class Watch:
         # What was expected last is what moves the robots now.
         self._state, self.departure, accused = normality_step(
             self._config, self._state, self._expected / self._bound, motion / self._bound, judged,
-            now,
+            now, self._may_be_held(said, known, scene),
         )  # fmt: skip
         seen = self._see(said, motion, age, known, scene)
         given = np.where(known, table, 0.0)[:, None] * believed(accusations)
@@ -236,6 +242,17 @@ class Watch:
         went = self._bound[0] * np.minimum(np.where(lost, age, 0.0), LOST_S)
         near = lost[:, None] & (distance < (self._config.near_m + went)[:, None])
         return np.asarray(near.any(axis=-1))
+
+    def _may_be_held(self, said: Kinematics, known: Bool, scene: Scene) -> Bool:
+        """(E, N) who is so near somebody, or a post, that its filter may let it do nothing."""
+        place, posts = said.position[..., :2], scene.posts
+        gap = np.linalg.norm(place[:, None] - place[:, :, None], axis=-1)
+        gap = np.where(known[:, None] & ~np.eye(gap.shape[1], dtype=bool), gap, np.inf)
+        way = np.linalg.norm(place[:, :, None] - posts[:, None, :, :2], axis=-1)
+        pillar = way - posts[:, None, :, 2] + self._spec.radius_m
+        pillar = np.where(posts[:, None, :, 2] > 0.0, pillar, np.inf)
+        nearest = np.minimum(gap.min(axis=-1, initial=np.inf), pillar.min(axis=-1, initial=np.inf))
+        return np.asarray(nearest < self._apart + HELD_M)
 
     @property
     def stood(self) -> Float:

@@ -152,6 +152,19 @@ class FieldParameters(NodeParameters):
     """Robots that must have sent a command before the task begins."""
 
 
+class BasesParameters(NodeParameters):
+    """Of `bases_node`."""
+
+    scenario: str = "coverage"
+    """Scenario at whose places they stand."""
+    robot: str = "epuck"
+    """Robot class by name; one that drives."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Of the places."""
+    prefix: str = Field("/base_", min_length=1)
+    """Of their namespaces; the index follows."""
+
+
 class DriverParameters(NodeParameters, FaultParameters):
     """Of `driver_node`."""
 

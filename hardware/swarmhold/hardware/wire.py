@@ -169,6 +169,16 @@ def read_reality(msg: Any) -> dict[str, str]:
     }
 
 
+def read_refusals(msg: Any) -> dict[str, int]:
+    """Who says in `/diagnostics` that it refused orders to break something, and how many so far."""
+    return {
+        str(status.hardware_id): int(pair.value)
+        for status in msg.status
+        for pair in status.values
+        if pair.key == "faults_refused" and pair.value.isdecimal() and len(pair.value) < 10
+    }
+
+
 def read_order(msg: Any) -> Order:
     """Fault command with its signature; raises `ConfigError` if it makes no sense."""
     stamp = msg.header.stamp

@@ -16,6 +16,7 @@ from swarmhold.policies.calibrate import PolicyOf
 from swarmhold.policies.health_loop import EnvWatch, HealthLoop, broadcast
 from swarmhold.policies.randomise import exists_for_others
 from swarmhold.sim.env import Evidence, Step, SwarmEnv
+from swarmhold.sim.guard import Guard
 
 ARMS = ("free", "none", "supervisor", "oracle")
 
@@ -31,7 +32,8 @@ def flown(
     """Fly a plan on every layout of a batch.
 
     Args:
-        env: environment; E layouts. It goes on for as long as the plan takes.
+        env: environment; E layouts. It goes on for as long as the plan takes, and its robots get
+            the safety filter of real ones.
         policy_of: what all robots act on, and what the supervisor knows.
         settings: thresholds.
         faults: of the plan, onsets in s.
@@ -39,6 +41,7 @@ def flown(
         source: one of `ARMS`: who tells the weights. "free" flies without the faults, with those
             of the supervisor.
     """
+    env.guard = Guard(env.spec, env.model, env.half_width)  # as every robot's node has it
     env.limit = round(seconds * env.spec.rate_hz)
     plan = [[] if source == "free" else list(faults) for _ in range(env.n_envs)]
     step, policy = env.reset(faults=plan, episode=0), policy_of(env)
@@ -81,7 +84,7 @@ class _Log:
             "fresh": said.fresh & ~seen.deaf,
             "late": said.heard_at - said.stamp,
             "boot": said.boot_id,
-            "claimed": said.position[..., :2],
+            "claimed": said.position,
             "hears": (near & others).sum(axis=-1) / max(env.n_robots - 1, 1),
             "speed": np.abs(action / np.asarray(env.spec.action_bound)).max(axis=-1),
         }
@@ -114,7 +117,8 @@ def _heard(own: dict[str, Float], robot: int) -> Heard:
         t=own["t"][came],
         late=own["late"][came, robot],
         boot=own["boot"][came, robot],
-        position=own["claimed"][came, robot],
+        position=own["claimed"][came, robot, :2],
+        height=own["claimed"][came, robot, 2],
         hears=own["hears"][came, robot],
         speed=own["speed"][came, robot],
         wanted=np.full((int(came.sum()), 2), np.nan),  # motion is compared with that of a twin

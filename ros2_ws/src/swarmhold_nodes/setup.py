@@ -23,6 +23,7 @@ setup(
             "policy_group = swarmhold_nodes.policy_group:main",
             "supervisor_node = swarmhold_nodes.supervisor_node:main",
             "world_node = swarmhold_nodes.world_node:main",
+            "bases_node = swarmhold_nodes.bases_node:main",
             "driver_node = swarmhold_nodes.driver_node:main",
             "field_node = swarmhold_nodes.field_node:main",
             "fault_node = swarmhold_nodes.fault_node:main",

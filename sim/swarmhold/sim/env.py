@@ -18,6 +18,7 @@ from swarmhold.hardware.types import Bool, Float, Int, Kinematics, teammate_inde
 from swarmhold.sim.disturb import OVERRUN, Actuation, Disturbances, OwnState, blend
 from swarmhold.sim.dynamics import effort
 from swarmhold.sim.faults import FaultStage, Plan
+from swarmhold.sim.guard import Guard
 from swarmhold.sim.mislead import misled
 from swarmhold.sim.noise import mix, uniform
 from swarmhold.sim.physics import make_physics
@@ -96,6 +97,7 @@ class SwarmEnv:
         self.radio = Radio(config, *shape, self.half_width, self.tick)
         self.own = OwnState(config, self.tick)
         self.actuation = Actuation(config, self.physics.blocks, self.tick)
+        self.guard: Guard | None = None  # policies learn without
         self._others = teammate_index(n_robots)
         self._bound = np.asarray(self.spec.action_bound)
         self._seed = np.full(n_envs, seed, np.int64)
@@ -249,7 +251,11 @@ class SwarmEnv:
         )
         idle = effects.stopped | ~self._present
         self.actuation.apply(effects, self._effort, keys)
-        self.physics.advance(setpoint, idle, self.tick)
+        if self.guard is None:
+            self.physics.advance(setpoint, idle, self.tick)
+        else:
+            where = self._present, self.posts
+            setpoint = self.guard.advance(self.physics, setpoint, idle, self.tick, *where)
         self._last_action = np.where(idle[..., None], 0.0, setpoint / self._bound)
         self._effort = effort(self.model, setpoint, self._bound) * ~idle
         self._steps = self._steps + 1

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from swarmhold.hardware.messages import HealthTable, Mode, RobotState
 
-Kind = Literal["fault", "state", "weight", "mode", "boot", "team", "estop", "command"]
+Kind = Literal["fault", "refused", "state", "weight", "mode", "boot", "team", "estop", "command"]
 LONGEST_S = 1e5  # a fault that lasts longer has no end
 REPEAT_S = 1.0  # a stop that is said again within this is the same stop
 TAKEN_OUT, BACK_IN = 0.5, 0.9  # mean weights at which an action is noted
@@ -20,8 +20,9 @@ class Happening:
 
     Attributes:
         t: s, wall clock.
-        kind: "fault" is the injector's truth; "state" the verdict, "weight" what the team does
-            about it; the rest concerns what robots and people do.
+        kind: "fault" is the injector's truth; "refused", that it was an order which nobody obeyed;
+            "state" the verdict, "weight" what the team does about it; the rest concerns what robots
+            and people do.
         robot: roster index; None: the team.
         value: the new state, fault kind, mode, ...
         text: for people.
@@ -90,6 +91,10 @@ class Happenings:
         ended = f"{kind} of robot {robot} has ended"
         text = f"{kind} injected into robot {robot}" if lasts_s > 0.0 else ended
         self._note(now, "fault", robot, kind, text, lasts_s)
+
+    def refused(self, kind: str, robot: int, now: float) -> None:
+        """An order to break a robot was obeyed by nobody."""
+        self._note(now, "refused", robot, kind, f"{kind} refused by robot {robot}: nothing is done")
 
     def stop(self, now: float) -> None:
         """Somebody said stop; it is said again and again."""

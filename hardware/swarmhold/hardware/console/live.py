@@ -27,6 +27,7 @@ from swarmhold.hardware.report.recording import as_event
 Take = Callable[[str, dict[str, Any]], None]
 LOOK_S = 0.1
 AGAIN_S = 1.0  # before a node that ended is started anew
+HEARD_S = 0.3  # until whoever listens has heard an order by its topic
 HUNG_S = 3.0  # without a picture, after which the node that listens is taken for hung
 
 
@@ -133,7 +134,7 @@ class LiveTeam:
         self._hub = hub
         self._keep("console_node", self._take)
         if self.kinds:  # from the start on, so that robots have found it when it speaks
-            self._keep("fault_node", lambda *_: None, self._orders)
+            self._keep("fault_node", self._on_order, self._orders)
         self._thread.start()
 
     def _keep(self, node: str, take: Take, told: Mapping[str, str] | None = None) -> Kept:
@@ -151,6 +152,13 @@ class LiveTeam:
             self._hub.show(values["picture"])
         elif values["event"] == "happened":
             self._note(values["entry"])
+
+    def _on_order(self, _: str, values: dict[str, Any]) -> None:
+        """The node that injects found nobody who would obey; who listens marks the order so."""
+        if "refused" in values:
+            time.sleep(HEARD_S)
+            told = {"refused": values["refused"], "robot": values["robot"]}
+            self._kept["console_node"].child.tell(told)
 
     def _note(self, entry: dict[str, Any]) -> None:
         """An entry, unless a node that was started anew says what is known already."""
@@ -217,7 +225,7 @@ class LiveTeam:
                 f"{fault.kind} cannot be injected from here; crash, freeze and reboot are signals "
                 "that the launcher gives (swarmhold fly --fault)"
             )
-        kept = self._keep("fault_node", lambda *_: None, self._orders)
+        kept = self._keep("fault_node", self._on_order, self._orders)
         if not kept.child.ready.wait(10.0):
             raise ConfigError("the node that injects did not start; see doctor")
         kept.child.tell(asdict(replace(fault, duration_s=min(fault.duration_s, FIELD_S))))

@@ -18,6 +18,7 @@ import numpy as np
 from swarmhold.hardware.console.happening import Happening, Happenings
 from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import MessageError
+from swarmhold.hardware.faults import BODY_KINDS, SIGNAL_KINDS
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.messages import (
     MOST_ROBOTS,
@@ -38,6 +39,9 @@ SILENT_S = 0.5  # a robot that was not heard for longer is lost, whoever says ot
 STALE_S = 1.0  # a status older than this says nothing about now
 SAID_S = 5.0  # how long it counts that bodies were said to be simulated
 MOST_SPEAKERS = 256  # that say whether bodies are real
+ANSWER_S = (
+    2.5  # after an order, in which it is said whether it is refused: diagnostics come at 1 Hz
+)
 WINDOW = 100  # ticks of a robot over which loop times are taken: 5 s
 _GONE = ("LOST", "QUARANTINED")
 _NO_ACCUSATION = Accusation.SEEN | Accusation.HEARD | Accusation.COMMON
@@ -76,6 +80,8 @@ class TeamPicture:
         self._reality: dict[str, tuple[str, float]] = {}
         self._task: Task | None = None
         self._scenario = ""
+        self._orders: deque[tuple[str, int, float]] = deque(maxlen=MOST_SPEAKERS)
+        self._refused: dict[str, int] = {}
         self._happenings = Happenings(wall_s)
 
     @property
@@ -125,6 +131,25 @@ class TeamPicture:
         """Somebody broke a robot on purpose; 0 s ends all faults of that kind."""
         self._of(robot).faults[kind] = now + duration_s
         self._happenings.fault(kind, robot, duration_s, now)
+        self._orders.append((kind, robot, now))
+
+    def on_refused(self, kind: str, robot: int, now: float) -> None:
+        """An order that came just now is obeyed by nobody."""
+        for order in reversed(self._orders):
+            if order[:2] == (kind, robot) and now - order[2] <= ANSWER_S:
+                self._orders.remove(order)
+                self._of(robot).faults.pop(kind, None)
+                self._happenings.refused(kind, robot, now)
+                return
+
+    def on_refusals(self, speaker: str, count: int, now: float) -> None:
+        """A robot, or who has the bodies, says how many orders it has refused so far."""
+        more = count - self._refused.get(speaker, count)  # what was before is of no order seen here
+        if speaker in self._refused or len(self._refused) < MOST_SPEAKERS:
+            self._refused[speaker] = count
+        lately = [o for o in self._orders if now - o[2] <= ANSWER_S and _answers(speaker, *o[:2])]
+        for kind, robot, _ in lately[-more:] if more > 0 else ():
+            self.on_refused(kind, robot, now)
 
     def on_estop(self, now: float) -> None:
         """Somebody said stop to everybody."""
@@ -270,6 +295,13 @@ class TeamPicture:
             "inference_ms": _percentile([v for row in thought for v in row], 99),
             "heartbeat_ms": round(1e3 * max((now - h.state_at for h in alive), default=0.0), 1),
         }
+
+
+def _answers(speaker: str, kind: str, robot: int) -> bool:
+    """Whether a speaker is whom such an order is for: the robot, or who has the bodies."""
+    if kind in BODY_KINDS:
+        return not speaker.startswith("robot_")
+    return kind not in SIGNAL_KINDS and speaker == f"robot_{robot}"
 
 
 def _age(seconds: float) -> float | None:

@@ -166,6 +166,7 @@ def _names(bundle: Bundle) -> dict[str, Any]:
         "robot": manifest.robot,
         "trained": list(manifest.team_sizes_trained),
         "signed_by": bundle.signed_by,
+        "parity": bundle.parity,
         "created": manifest.created,
     }
 

@@ -173,7 +173,7 @@ class Flier(ABC):
             sighted=around.sighted,
             sightings=around.sightings,
             bodies=around.bodies,
-            stopped=self._pilot.stopped,
+            stopped=self._pilot.grounded,
         )
 
     def command(self, command: Command) -> Command:

@@ -66,11 +66,17 @@ class Pilot:
         self._velocity = (0.0, 0.0)
         self._goal, self._stepped_at = 0.0, -float("inf")
         self._sunk_since: float | None = None
+        self._flew = False
 
     @property
     def stopped(self) -> bool:
         """Whether only a new start of the driver lets it move again."""
         return self._watchdog.stopped
+
+    @property
+    def grounded(self) -> bool:
+        """Whether it has flown, is down, and does as no policy says until a person arms it."""
+        return self.stopped or (self._flew and self.phase is Phase.GROUND)
 
     @property
     def airborne(self) -> bool:
@@ -81,7 +87,7 @@ class Pilot:
         """Climb from `height` (m); does nothing once it is stopped."""
         if not self._watchdog.stopped and not self.airborne:
             self.phase, self._goal, self._stepped_at = Phase.CLIMB, height, now
-            self._sunk_since = None
+            self._sunk_since, self._flew = None, True
             self._watchdog.hear(Mode.HOLD, now)
 
     def command(self, command: Command, now: float) -> Command:

@@ -10,6 +10,15 @@ from importlib.resources import files
 from typing import Any
 
 from swarmhold.hardware.health import HealthState
+from swarmhold.hardware.report.compare import (
+    Fate,
+    Line,
+    compare,
+    names_of,
+    reasons,
+    summary,
+    verdict,
+)
 from swarmhold.hardware.report.html import (
     Html,
     between,
@@ -43,6 +52,7 @@ TIME_LINE = (
     "Upper bar: what was broken; dashed where it had no effect. "
     "Lower bar: what the supervisor said. "
 )
+PHASES = ("broken", "kept out", "calm")
 LANE, LEFT, WIDTH = 34, 78, 1060  # pixels
 LETTER = 8.5  # pixels, of words in bars
 LEGEND = legend(
@@ -66,10 +76,10 @@ def render(runs: Sequence[Told]) -> str:
     """The page.
 
     Args:
-        runs: what `faults run` stored of one run or two.
+        runs: what `faults run` stored, of one plan where there are several.
     """
     title = " and ".join(dict.fromkeys(str(run["plan"]["name"]) for run in runs))
-    parts = [_compared(*runs)] if len(runs) == 2 else []
+    parts = [_compared(runs)] if len(runs) > 1 else []
     parts += [_run(run) for run in runs]
     style = files("swarmhold.hardware.report").joinpath("plan_page.css").read_text("utf-8")
     return document(f"{title}: fault plan", parts, (style,))
@@ -77,6 +87,7 @@ def render(runs: Sequence[Told]) -> str:
 
 def _run(run: Told) -> Html:
     plan, world = run["plan"], WORLDS.get(run["world"], run["world"].upper())
+    world += f": {run['link'].upper()}" if run.get("link") else ""
     what = f"{run['bundle']}, {plan['robots']} robots, {run['scenario']}, seed {plan['seed']}"
     aborted = Html(f"<p class='alarm'>Aborted: {of(run['aborted'])}</p>" if run["aborted"] else "")
     body = Html(f"""
@@ -106,11 +117,16 @@ def _tiles(run: Told) -> Html:
         (percent(found["attribution"]), "right robot first", ""),
         (number(rate[0]), "false alarms per robot-hour", between(rate[1:])),
         (number(found["collateral_per_fault"]), "healthy ones out per fault", ""),
-        (str(found["arms"]["supervisor"]["collisions"]), "collisions", ""),
+        (_collisions(run, found["arms"]["supervisor"]), "collisions", ""),
     ]
     if found["deadline_misses"] is not None:
         rows.append((percent(found["deadline_misses"], 2), "deadlines missed", ""))
     return tiles(rows)
+
+
+def _collisions(run: Told, arm: Told) -> str:
+    """Of robots behind links nobody knows."""
+    return "not known" if run.get("link") else str(arm["collisions"])
 
 
 def _lanes(run: Told) -> Html:
@@ -198,12 +214,16 @@ def _arms(run: Told) -> Html:
         wide = 0.0 if kept is None else min(max(kept, 0.0), 1.0)
         bar = Html(f"<div class='bar'><div style='width:{100 * wide:.0f}%'></div></div>")
         error = "" if arm["error_m"] is None else centimetres(arm["error_m"])
-        rows.append((ARMS.get(source, source), bar, percent(kept), error, str(arm["collisions"])))
+        parts = map(arm.get("error_by_phase_m", {}).get, PHASES)
+        times = ("" if part is None else centimetres(part) for part in parts)
+        cells = (ARMS.get(source, source), bar, percent(kept), error, *times)
+        rows.append((*cells, _collisions(run, arm)))
     note = (
         "Share of the gain over a team that does nothing which is kept while robots break: "
-        "(floor - error) / (floor - error without faults)."
+        "(floor - error) / (floor - error without faults). Parts of the error: while a fault acts; "
+        "while none does, but the supervisor keeps somebody out; else."
     )
-    made = table(("weights from", "", "retained", "task error", "collisions"), rows)
+    made = table(("weights from", "", "retained", "task error", *PHASES, "collisions"), rows)
     return Html(made + quiet(note))
 
 
@@ -216,36 +236,29 @@ def _confusion(run: Told) -> Html:
     return table(("kind", *(verdict.lower() for verdict in verdicts)), rows)
 
 
-def _compared(first: Told, second: Told) -> Html:
-    """Row by row, which faults both found, and which only one of them."""
-    names = [str(WORLDS.get(run["world"], run["world"])).lower() for run in (first, second)]
-    if names[0] == names[1]:
-        names = [
-            f"{name} ({which})" for name, which in zip(names, ("first", "second"), strict=True)
-        ]
-    rows, agree = list[list[str]](), 0
-    for one, two in zip(first["rows"][0], second["rows"][0], strict=False):
-        if (one["kind"], one["robot"]) != (two["kind"], two["robot"]):
-            continue
-        told = [row["confirmed_s"] is not None for row in (one, two)]
-        same = told[0] == told[1]
-        agree += same
-        agreed = "yes" if same else Html(f"<span class='alarm'>no: {of(_why(one, two))}</span>")
-        which = [str(one["index"] + 1), _bold(one["kind"]), str(one["robot"])]
-        rows.append([*which, _fate(one), _fate(two), agreed])
-    lead = f"{agree} of {len(rows)} faults had the same fate in {names[0]} and {names[1]}."
-    return chapter("Compared", lead, table(("", "fault", "robot", *names, "agree"), rows))
+def _compared(runs: Sequence[Told]) -> Html:
+    """Row by row, which faults all found, and why some did not."""
+    lines, names = compare(runs), names_of(runs)
+    rows = []
+    for line in lines:
+        agreed = "yes" if line.agrees else Html("<span class='alarm'>no</span>")
+        which = (str(line.index + 1), _bold(line.kind), str(line.robot))
+        rows.append((*which, *(_cell(line, fate) for fate in line.fates), agreed))
+    told = "".join(
+        f"<li>{_bold(f'{line.index + 1} {line.kind}')}, {of(text)}</li>"
+        for line in lines
+        for text in reasons(line, names)
+    )
+    made = table(("", "fault", "robot", *names, "agree"), rows)
+    note = quiet("Seconds until the robot was taken out of the team, or why it was not.")
+    return chapter("Compared", summary(lines, len(names)), made, note, Html(f"<ul>{told}</ul>"))
+
+
+def _cell(line: Line, fate: Fate) -> str:
+    text = verdict(line, fate)
+    right = fate.detected == line.to_be_found
+    return text if right else Html(f"<span class='status no'>{of(text)}</span>")
 
 
 def _bold(text: str) -> Html:
     return Html(f"<b>{of(text)}</b>")
-
-
-def _fate(row: Mapping[str, Any]) -> str:
-    return f"{row['status']}; {seconds(row['confirmed_s'])} {str(row['verdict']).lower()}"
-
-
-def _why(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    if one["status"] != two["status"]:
-        return f"{one['status']} here, {two['status']} there"
-    return "the same effect, and only one of them took it for a fault"

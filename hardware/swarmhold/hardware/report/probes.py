@@ -10,17 +10,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from swarmhold.hardware.faults import FaultSpec
+from swarmhold.hardware.faults import FULL, FaultSpec
 from swarmhold.hardware.report.trace import Heard, Trace
 from swarmhold.hardware.types import Bool, Float
 
 GAP_S = 0.25  # s without a message of a robot that is silent
 BEFORE_S = 5.0  # s of the flight before a fault with which it is compared
+WAY = 100  # points at which two ways are compared
 APART_M = 0.02  # m, by which positions differ
 RATE = 0.95  # share of the messages that still come in when some are lost
 LATE_S = 0.1  # s, by which messages are later than before, or their clock is off
 FULL_SPEED = 0.6  # share of the largest set-point that a team at work does not keep up
 WORSE, LEAST_MPS = 1.5, 0.02  # by which a robot must depart from its set-points, times before, m/s
+SUNK_M = 0.2  # by which a flier is lower than before
+GAIN_LOST = 0.1  # share of its set-points that motion makes less of than before
+MOST = 90  # percent of the messages that say no more than "the most"
+ASKS = 0.05  # share of the largest set-point by which shares of it differ
 LAG_S = 0.15  # s by which motion follows set-points
 SPAN = 2  # ticks on either side, over which speeds are taken
 DECIDES = 0.2  # share of decisions that are lacking
@@ -53,12 +58,17 @@ def _acts(trace: Trace, fault: FaultSpec, start: float, end: float, twin: Trace 
 
 
 def _strays(trace: Trace, twin: Trace, robot: int, start: float, end: float) -> bool:
-    steps = (trace.t >= start) & (trace.t <= end) & (trace.t <= twin.t[-1])
-    ours = trace.position[steps, robot]
-    theirs = twin.position[: len(trace.t)][steps[: len(twin.t)], robot]
-    shared = min(len(ours), len(theirs))
-    apart = np.linalg.norm(ours[:shared] - theirs[:shared], axis=-1)
-    return bool(apart.max(initial=0.0) > APART_M)
+    """It goes another way from its onset on, wherever earlier faults had led it."""
+    apart = _way(trace, robot, start, end) - _way(twin, robot, start, end)
+    return bool(np.linalg.norm(apart, axis=-1).max(initial=0.0) > APART_M)
+
+
+def _way(trace: Trace, robot: int, start: float, end: float) -> Float:
+    """(WAY, 2) m from where it was at the onset."""
+    times = np.linspace(start, max(start, min(end, float(trace.t[-1]))), WAY)
+    place = [np.interp(times, trace.t, trace.position[:, robot, axis]) for axis in (0, 1)]
+    was = trace.position[max(int(np.searchsorted(trace.t, start)) - 1, 0), robot]
+    return np.asarray(np.stack(place, axis=-1) - was)
 
 
 def _within(heard: Heard, start: float, end: float) -> Bool:
@@ -138,24 +148,82 @@ def _garbage(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
     return bool((~np.isfinite(heard.position[_within(heard, start, end)])).any())
 
 
-def _full_speed(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+def _drives_off(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """At full speed; or, where a fence or a teammate holds it back, away from where it was."""
     heard = trace.heard[fault.robot]
     speed = heard.speed[_within(heard, start, end)]
-    return bool(len(speed)) and bool(np.nanmean(speed) > FULL_SPEED)
+    if bool(len(speed)) and bool(np.nanmean(speed) > FULL_SPEED):
+        return True
+    span = min(BEFORE_S, end - start)
+    now = _reach(trace, fault.robot, start, start + span)
+    then = _reach(trace, fault.robot, fault.start_s - span, fault.start_s)
+    return bool(now > WORSE * np.nan_to_num(then) + APART_M)
+
+
+def _reach(trace: Trace, robot: int, start: float, end: float) -> float:
+    """M from where it was at the start, at most; NaN where nothing is known."""
+    place = trace.position[(trace.t >= start) & (trace.t <= end), robot]
+    return float(np.linalg.norm(place - place[0], axis=-1).max()) if len(place) else float("nan")
+
+
+def _held_back(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """Its set-points stay below what weak motors leave of the largest, and did not before or after.
+
+    A node scales its set-points, so that motion goes with them and has nothing to tell.
+    """
+    heard = trace.heard[fault.robot]
+    left = 1.0 - FULL["slow"] * fault.severity
+    whole = _before(heard, fault.start_s) | _within(heard, fault.end_s, fault.end_s + BEFORE_S)
+    parts = [heard.speed[chosen] for chosen in (_within(heard, start, end), whole)]
+    weak, usual = (part[np.isfinite(part)] for part in parts)
+    if not len(weak) or not len(usual):
+        return False
+    most = float(np.percentile(weak, MOST))
+    return ASKS < most <= left + ASKS and float(np.percentile(usual, MOST)) > left + 2.0 * ASKS
+
+
+def _sinks(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    """It is far below where it was, in most of what it says."""
+    heard = trace.heard[fault.robot]
+    parts = [_within(heard, start, end), _before(heard, fault.start_s)]
+    now, then = (heard.height[part & np.isfinite(heard.height)] for part in parts)
+    return bool(len(now) and len(then)) and bool(np.median(now) < np.median(then) - SUNK_M)
 
 
 def _astray(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
-    """It does not move as it tells itself to, by more than it did before."""
+    """It does not move as it tells itself to, by more than it did before, or by less than asked."""
+    if _sinks(trace, fault, start, end):
+        return True
+    before = fault.start_s - BEFORE_S, fault.start_s
     now = _departure(trace, fault.robot, start, end)
-    then = _departure(trace, fault.robot, fault.start_s - BEFORE_S, fault.start_s)
-    return bool(now > WORSE * np.nan_to_num(then) + LEAST_MPS)
+    then = _departure(trace, fault.robot, *before)
+    if now > WORSE * np.nan_to_num(then) + LEAST_MPS:
+        return True
+    lost = _gain(trace, fault.robot, *before) - _gain(trace, fault.robot, start, end)
+    return bool(lost > GAIN_LOST)  # not where either is unknown
 
 
 def _departure(trace: Trace, robot: int, start: float, end: float) -> float:
     """m/s between set-points and motion, root mean square; NaN where nothing is known."""
+    speed, wanted = _motion(trace, robot, start, end)
+    off = np.sum((speed - wanted) ** 2, axis=-1)
+    return float(np.sqrt(off.mean())) if len(off) > 3 else float("nan")
+
+
+def _gain(trace: Trace, robot: int, start: float, end: float) -> float:
+    """Share of its set-points that motion makes of them, least squares; NaN where it stands."""
+    speed, wanted = _motion(trace, robot, start, end)
+    asked = float(np.sum(wanted**2))
+    if len(wanted) <= 3 or asked / len(wanted) < LEAST_MPS**2:
+        return float("nan")
+    return float(np.sum(speed * wanted) / asked)
+
+
+def _motion(trace: Trace, robot: int, start: float, end: float) -> tuple[Float, Float]:
+    """(K, 2) m/s: how it moves, and how it told itself to so long before as motion lags."""
     heard, times = trace.heard[robot], trace.t
     if not len(heard.t) or len(times) < 2 * SPAN + 1:
-        return float("nan")
+        return np.zeros((0, 2)), np.zeros((0, 2))
     moved = trace.position[2 * SPAN :, robot] - trace.position[: -2 * SPAN, robot]
     speed = moved / (times[2 * SPAN :] - times[: -2 * SPAN])[:, None]
     middle = times[SPAN:-SPAN]
@@ -164,8 +232,7 @@ def _departure(trace: Trace, robot: int, start: float, end: float) -> float:
         axis=-1,
     )
     chosen = (middle >= start) & (middle <= end)
-    off = np.sum((speed[chosen] - wanted[chosen]) ** 2, axis=-1)
-    return float(np.sqrt(off.mean())) if chosen.sum() > 3 else float("nan")
+    return speed[chosen], wanted[chosen]
 
 
 def _dithers(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
@@ -183,8 +250,9 @@ PROBES: dict[str, Probe] = {
     **dict.fromkeys(("sensor_bias", "sensor_drift", "sensor_freeze"), _wrong_claim),
     **dict.fromkeys(("sensor_noise", "spoof", "replay"), _wrong_claim),
     **dict.fromkeys(("sensor_nan", "nan"), _garbage),
-    **dict.fromkeys(("runaway", "adversary"), _full_speed),
-    **dict.fromkeys(("slow", "battery", "motor_off", "motor_stuck"), _astray),
+    **dict.fromkeys(("runaway", "adversary"), _drives_off),
+    **dict.fromkeys(("battery", "motor_off", "motor_stuck"), _astray),
+    "slow": _held_back,
     "duplicate": _two_senders,
     "drop": _lossy,
     "overrun": _dithers,

@@ -16,9 +16,9 @@ from swarmhold.hardware.expectations import EXPECTED, OUT
 from swarmhold.hardware.faults import KINDS, FaultSpec
 from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.measures import quantiles
-from swarmhold.hardware.report.probes import effect
+from swarmhold.hardware.report.probes import BEFORE_S, effect
 from swarmhold.hardware.report.trace import Trace
-from swarmhold.hardware.types import Bool, Float
+from swarmhold.hardware.types import Bool, Float, Int
 
 AFTER_S = 2.0  # s after its end in which a fault may still be found
 SETTLE_S = 20.0  # s after its end in which a robot may still be on probation
@@ -44,6 +44,8 @@ class Row:
         status: applied, unsupported, no effect, healed by itself, or not injected.
         to_be_found: whether it is to be taken out of the team for it.
         out_before: whether it was out of the team anyway, so that nobody can be credited.
+        before: `HealthState` that it had then.
+        speed_mps: m/s, that it made on average in the last seconds before; None: unknown.
         suspected_s: until the supervisor had a doubt.
         confirmed_s: until it took the robot out of the team.
         verdict: `HealthState` that it was given.
@@ -64,6 +66,8 @@ class Row:
     status: str
     to_be_found: bool
     out_before: bool = False
+    before: str = "HEALTHY"
+    speed_mps: float | None = None
     suspected_s: float | None = None
     confirmed_s: float | None = None
     verdict: str = "HEALTHY"
@@ -127,7 +131,9 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     window = (trace.table_t >= row.start_s) & (trace.table_t <= until)
     t, states = trace.table_t[window] - row.start_s, trace.states[window]
     out = np.isin(states, OUT)
-    in_before: Bool = np.asarray(~out[:1].any(axis=0))
+    out[:, row.robot] |= states[:, row.robot] == HealthState.ESTOPPED  # who fell says so himself
+    before = _states_before(trace, row.start_s)
+    in_before: Bool = np.asarray(~np.isin(before, (*OUT, HealthState.ESTOPPED)))
     whole = whole_at(trace.n, faults, trace.table_t[window], SETTLE_S) & in_before
     fallen = _falls(out)
     harmed = tuple(int(j) for j in np.flatnonzero((fallen & whole).any(axis=0)) if j != row.robot)
@@ -146,6 +152,8 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
     return replace(
         row,
         out_before=not in_before[row.robot],
+        before=str(HealthState(int(before[row.robot])).name),
+        speed_mps=_speed(trace, row.robot, row.start_s),
         suspected_s=suspect,
         confirmed_s=confirmed,
         verdict=str(verdict.name),
@@ -154,6 +162,23 @@ def _judged(row: Row, trace: Trace, faults: Sequence[FaultSpec], free: Trace | N
         harmed=harmed,
         first=first,
     )
+
+
+def _states_before(trace: Trace, start: float) -> Int:
+    """(N) the supervisor's last word before an onset: a quick one comes with the first after it."""
+    earlier = np.flatnonzero(trace.table_t < start)
+    if len(earlier):
+        return np.asarray(trace.states[earlier[-1]])
+    return np.full(trace.n, int(HealthState.HEALTHY))
+
+
+def _speed(trace: Trace, robot: int, start: float) -> float | None:
+    """M/s along its way in the last seconds before an onset."""
+    steps = np.flatnonzero((trace.t >= start - BEFORE_S) & (trace.t < start))
+    if len(steps) < 2:
+        return None
+    way = np.linalg.norm(np.diff(trace.position[steps, robot], axis=0), axis=-1).sum()
+    return round(float(way / (trace.t[steps[-1]] - trace.t[steps[0]])), 4)
 
 
 def _first(t: Float, there: Bool) -> float | None:
@@ -232,7 +257,13 @@ def figures(
         "recovery_s": quantiles(
             np.array([np.inf if r.recovered_s is None else r.recovered_s for r in every]), (50, 95)
         ),
-        "arms": {source: _of_arm(arm, told.get("free"), rows) for source, arm in told.items()},
+        "arms": {
+            source: {
+                **_of_arm(arm, told.get("free"), rows),
+                "error_by_phase_m": _phases(arm.flights, helped, rows),
+            }
+            for source, arm in told.items()
+        },
         "deadline_misses": _mean([trace.misses for trace in helped]),
     }
 
@@ -249,6 +280,27 @@ def _of_arm(arm: Arm, free: Arm | None, rows: Sequence[Sequence[Row]]) -> dict[s
         pairs = zip(arm.flights, free.flights, began, strict=True)
         out["retained"] = _mean([_retained(trace, other, since) for trace, other, since in pairs])
     return out
+
+
+def _phases(
+    flights: Sequence[Trace], helped: Sequence[Trace], rows: Sequence[Sequence[Row]]
+) -> dict[str, float | None]:
+    """What of an arm's error falls to which time; the parts add up to its error.
+
+    "broken": a fault acts; "kept out": none does, but the supervisor, in the arm that is its own,
+    keeps somebody out of the team; "calm": neither.
+    """
+    parts: dict[str, list[float]] = {"broken": [], "kept out": [], "calm": []}
+    for trace, other, own in zip(flights, helped, rows, strict=True):
+        times = trace.t[trace.t >= min((row.start_s for row in own), default=0.0)]
+        error = np.interp(times, trace.t, trace.error)
+        broken = ~whole_at(trace.n, own, times, 0.0).all(axis=1)
+        kept: Bool = np.asarray(np.isin(other.states, (*OUT, HealthState.ESTOPPED)).any(axis=1))
+        last = np.clip(np.searchsorted(other.table_t, times, side="right") - 1, 0, None)
+        out = kept[last] & ~broken if len(kept) else np.zeros_like(broken)
+        for name, chosen in (("broken", broken), ("kept out", out), ("calm", ~broken & ~out)):
+            parts[name].append(float((error * chosen).mean()))
+    return {name: _mean(values) for name, values in parts.items()}
 
 
 def _error(trace: Trace, since: float) -> float:

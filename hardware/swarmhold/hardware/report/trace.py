@@ -29,6 +29,7 @@ class Heard:
         late: (K) s from its stamp to receipt, on the two clocks as they are.
         boot: (K) boot ids.
         position: (K, 2) m, where it claims to be; NaN where it says what cannot be.
+        height: (K) m, how high.
         hears: (K) share of its teammates that it says it hears.
         speed: (K) share of the largest set-point that it drives itself with; NaN where unknown.
         wanted: (K, 2) m/s, world, how it tells itself to move; NaN where unknown.
@@ -39,6 +40,7 @@ class Heard:
     late: Float
     boot: Float
     position: Float
+    height: Float
     hears: Float
     speed: Float
     wanted: Float
@@ -135,16 +137,15 @@ def _state_row(
     hears = np.nan
     if len(bits) == n and n > 1:
         hears = float(((np.delete(bits, robot) & Accusation.HEARD) != 0).mean())
-    place = state.position[:2]
     late = received - state.stamp
-    return [(received - started, late, state.boot_id, *place, hears, state.yaw)]
+    return [(received - started, late, state.boot_id, *state.position, hears, state.yaw)]
 
 
 def _as_heard(
     rows: list[tuple[float, ...]], sent: list[tuple[float, ...]], at: Float, inference: Float
 ) -> Heard:
-    table = np.array(rows, float).reshape(-1, 7)
-    t, yaw = table[:, 0], table[:, 6]
+    table = np.array(rows, float).reshape(-1, 8)
+    t, yaw = table[:, 0], table[:, 7]
     orders = np.array(sent, float).reshape(-1, 4)
     ahead, aside = (last_at(orders[:, 0], orders[:, k], t) for k in (2, 3))
     wanted = to_body(np.stack([ahead, aside, np.zeros(len(t))], axis=-1), -yaw)  # and back again
@@ -153,7 +154,8 @@ def _as_heard(
         late=table[:, 1],
         boot=table[:, 2],
         position=table[:, 3:5],
-        hears=table[:, 5],
+        height=table[:, 5],
+        hears=table[:, 6],
         speed=last_at(orders[:, 0], orders[:, 1], t),
         wanted=wanted[:, :2],
         decided=last_at(at, np.asarray(inference > 0.0, float), t) > 0.0,

@@ -59,6 +59,7 @@ class ConsoleNode(Node):
         self._states: tuple[int, ...] = ()
         self._stop = threading.Event()
         self._signals: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
+        self._refusals: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._pub = self.create_publisher(Bool, "/swarm/estop", LATCHED_QOS)
         hear = self._reception.hear
         hear(HealthTable, "/swarm/health", self._on_table, LATCHED_QOS)
@@ -80,13 +81,15 @@ class ConsoleNode(Node):
         hear(PolicyStatus, f"{space}/status", partial(self._on_status, robot), STREAM_QOS)
 
     def _obey(self) -> None:
-        """Standard input belongs to the console: a stop, and faults that no topic tells of."""
+        """Standard input belongs to the console: a stop, and what no topic tells of faults."""
         for line in sys.stdin:
             try:
                 told = json.loads(line)
                 if told.get("estop") is True:
                     self._stop.set()
                     self._pub.publish(Bool(data=True))
+                if "refused" in told:
+                    self._refusals.put((str(told["refused"]), int(told["robot"])))
                 if "fault" in told:
                     self._signals.put((told["fault"], int(told["robot"]), float(told["lasts_s"])))
             except (ValueError, KeyError, TypeError, AttributeError):
@@ -99,6 +102,8 @@ class ConsoleNode(Node):
             self._listen(robot)
         while not self._signals.empty():
             self._picture.on_fault(*self._signals.get(), time.monotonic())
+        while not self._refusals.empty():
+            self._picture.on_refused(*self._refusals.get(), time.monotonic())
         self._draw(time.monotonic())
 
     def _draw(self, now: float) -> None:
@@ -128,6 +133,8 @@ class ConsoleNode(Node):
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for speaker, reality in wire.read_reality(msg).items():
             self._picture.on_reality(speaker, reality, time.monotonic())
+        for speaker, count in wire.read_refusals(msg).items():
+            self._picture.on_refusals(speaker, count, time.monotonic())
 
     def _on_fault(self, msg: FaultCommand) -> None:
         try:

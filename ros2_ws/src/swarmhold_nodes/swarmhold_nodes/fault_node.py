@@ -47,8 +47,8 @@ class FaultNode(Node):
             try:
                 values: dict[str, Any] = json.loads(line)
                 order = Order.signed(FaultSpec(**values), time.time_ns(), self._token)
-                self._warn_of_the_deaf(order.fault)
                 self._pub.publish(codec.order_to_ros(order))
+                self._warn_of_the_deaf(order.fault)
             except (ValueError, TypeError, SwarmholdError) as error:
                 say("warning", text=f"fault not sent: {error}")
 
@@ -61,7 +61,8 @@ class FaultNode(Node):
             heard = f"/robot_{fault.robot}" in {one.node_namespace for one in listeners}
         if not heard:
             text = f"{fault.kind} of robot {fault.robot} reaches nobody who would obey"
-            say("warning", text=f"{text}; start its node with allow_faults")
+            told = {"refused": fault.kind, "robot": fault.robot}
+            say("warning", text=f"{text}; start its node with allow_faults", **told)
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NODES = (
     *("policy_node", "policy_group", "supervisor_node", "world_node"),
-    *("driver_node", "field_node", "fault_node", "estop_node", "recorder"),
+    *("bases_node", "driver_node", "field_node", "fault_node", "estop_node", "recorder"),
 )
 
 

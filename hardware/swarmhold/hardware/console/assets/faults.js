@@ -82,11 +82,12 @@ function lanes() {
       if (w > 60) { font(g, 11, 600); g.textAlign = "left"; g.fillStyle = css("--ink"); g.fillText(e.value, x0 + 16, y + up + (h - up) / 2 + .5); }
     });
     const open = {};
-    for (const e of mine.filter(e => e.kind === "fault")) {
+    for (const e of mine.filter(e => e.kind === "fault" || e.kind === "refused")) {
+      if (e.kind === "refused") { if (open[e.value]) { Object.assign(open[e.value], { refused: true, until: e.t }); delete open[e.value]; } continue; }
       if (e.until !== null && e.until <= e.t) { if (open[e.value]) { open[e.value].until = e.t; delete open[e.value]; } continue; }
       open[e.value] = { ...e }; (e.lane = open[e.value]);
     }
-    for (const e of mine.filter(e => e.lane)) { const f = e.lane, end = f.until === null ? (S.about.replay ? (S.at || b) : b) : f.until, x0 = x(f.t), w = Math.max(2, x(Math.min(end, S.about.replay ? (S.at || b) : b)) - x0); hatch(g, x0, y, w, up, css("--soft"), 5); if (up < 10) continue; font(g, 11, 650); g.textAlign = "left"; g.lineWidth = 3; g.strokeStyle = css("--panel"); const tag = f.value; g.strokeText(tag, x0 + 4, y + up / 2 + .5); g.fillStyle = css("--ink"); g.fillText(tag, x0 + 4, y + up / 2 + .5); }
+    for (const e of mine.filter(e => e.lane)) { const f = e.lane, end = f.until === null ? (S.about.replay ? (S.at || b) : b) : f.until, x0 = x(f.t), w = Math.max(2, x(Math.min(end, S.about.replay ? (S.at || b) : b)) - x0); if (f.refused) { g.strokeStyle = css("--soft"); g.lineWidth = 1; g.setLineDash([3, 3]); g.strokeRect(x0 + .5, y + .5, Math.max(w, 6), up - 1); g.setLineDash([]); } else hatch(g, x0, y, w, up, css("--soft"), 5); if (up < 10) continue; font(g, 11, 650); g.textAlign = "left"; g.lineWidth = 3; g.strokeStyle = css("--panel"); const tag = f.refused ? f.value + " refused" : f.value; g.strokeText(tag, x0 + 4, y + up / 2 + .5); g.fillStyle = css("--ink"); g.fillText(tag, x0 + 4, y + up / 2 + .5); }
     for (const e of mine.filter(e => e.kind === "weight")) { const px = x(e.t), s = 5; g.fillStyle = css("--ink"); g.beginPath(); if (e.value === "out") { g.moveTo(px - s, y + up + 2); g.lineTo(px + s, y + up + 2); g.lineTo(px, y + up + 2 + s * 1.5); } else { g.moveTo(px - s, y + h); g.lineTo(px + s, y + h); g.lineTo(px, y + h - s * 1.5); } g.fill(); }
   });
   if (shown.length < all.length) { font(g, 11); g.fillStyle = css("--soft"); g.textAlign = "right"; g.fillText(`nothing happened to ${all.length - shown.length} others`, width - 12, n * row + 32); }
@@ -101,8 +102,9 @@ function entries() {
   drawn = told; $("entries").replaceChildren();
   if (!list.length) $("entries").append(el("li", "empty", "Nothing has happened so far."));
   for (const e of list) {
+    if (e.kind === "fault" && e.lane && e.lane.refused) continue; // its refusal says it all
     const item = el("li"), button = el("button"); button.type = "button";
-    const icon = e.kind === "state" ? glyph(e.value) : el("span", "", { fault: "⚡", weight: e.value === "out" ? "▾" : "▴", boot: "↻", estop: "■", team: "◇", mode: "·" }[e.kind] || "·");
+    const icon = e.kind === "state" ? glyph(e.value) : el("span", "", { fault: "⚡", refused: "✕", weight: e.value === "out" ? "▾" : "▴", boot: "↻", estop: "■", team: "◇", mode: "·" }[e.kind] || "·");
     button.append(el("span", "t", clock(e.t).slice(0, 8)), icon, el("span", "", e.text)); button.onclick = () => look(e.t); item.append(button); $("entries").append(item);
   }
 }

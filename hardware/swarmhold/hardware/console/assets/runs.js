@@ -1,5 +1,5 @@
 /* The Runs page: flights and their reports, and what robots fly next. */
-import { $, el, put } from "./draw.js";
+import { $, el, put, parity } from "./draw.js";
 import { S, get, post, onChange } from "./store.js";
 import { mayAct } from "./app.js";
 
@@ -37,10 +37,11 @@ function slot() {
   if (!s) { box.append(el("p", "soft small", "The console was started without --slot, so bundles cannot be promoted here.")); return; }
   if (s.error) { box.append(el("p", "nope", s.error)); return; }
   const pair = el("div", "slots");
-  for (const [key, title] of [["current", "Flies next"], ["previous", "Before"]]) { const d = el("div"), b = s[key]; d.append(el("span", "soft small", title)); if (b && !b.error) d.append(el("b", "", `${b.name} v${b.version}`), el("code", "", b.digest.slice(0, 16)), el("br"), sign(b)); else d.append(el("b", "soft", b ? b.error : "nothing")); pair.append(d); }
+  for (const [key, title] of [["current", "Flies next"], ["previous", "Before"]]) { const d = el("div"), b = s[key]; d.append(el("span", "soft small", title)); if (b && !b.error) d.append(el("b", "", `${b.name} v${b.version}`), el("code", "", b.digest.slice(0, 16)), el("br"), sign(b), " ", proven(b)); else d.append(el("b", "soft", b ? b.error : "nothing")); pair.append(d); }
   box.append(pair);
   const row = el("div", "row"); row.append(el("code", "", s.path), el("span", "grow")); if (s.previous) row.append(twice("back", "Roll back to the one before", () => post("/api/bundles/back", {}))); box.append(row);
 }
+const proven = b => { const [text, kind] = parity(b), span = el("span", "badge " + kind, text); span.title = "largest difference between the sealed graph and the network that it was made of"; return span; };
 const sign = b => el("span", b.signed_by ? "badge" : "badge no", b.signed_by ? "signed " + b.signed_by.slice(0, 8) : "not signed");
 function shelf() {
   const body = $("bundles").tBodies[0]; body.replaceChildren();
@@ -50,6 +51,6 @@ function shelf() {
     name.className = "num"; name.append(el("br"), el("code", "", b.digest.slice(0, 12)));
     const now = bundles.slot && bundles.slot.current && bundles.slot.current.digest === b.digest;
     if (now) act.append(el("span", "badge", "flies next")); else if (bundles.slot) act.append(twice("b" + b.id, "Promote", () => post("/api/bundles/promote", { bundle: b.id })));
-    const signed = el("td"); signed.append(sign(b)); row.append(name, el("td", "small", `teams of ${b.trained[0]} to ${b.trained[1]} ${b.robot}`), el("td", "num", String(b.version)), signed, act); body.append(row);
+    const signed = el("td"); signed.append(sign(b), " ", proven(b)); row.append(name, el("td", "small", `teams of ${b.trained[0]} to ${b.trained[1]} ${b.robot}`), el("td", "num", String(b.version)), signed, act); body.append(row);
   }
 }
