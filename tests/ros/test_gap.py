@@ -113,8 +113,10 @@ def test_what_emulated_crazyflies_hide_is_found(tmp_path, capsys, root):
     recorded = read_motions(folder)
     lines = (folder / "events.jsonl").read_text().splitlines()
     began = next(e["t"] for e in map(json.loads, lines) if e["event"] == "started")
-    for robot, one in enumerate(told["robots"]):
-        truth = 0.08 + way_there(came[robot], recorded.robots[robot], began)
-        assert one["fit"]["latency"]["value"] == pytest.approx(truth, abs=LATE_S)
+    truth = [0.08 + way_there(*pair, began) for pair in zip(came, recorded.robots, strict=True)]
+    # Within 10 ms is what the flight has to tell; of one robot alone it tells less.
+    assert told["team"]["latency"]["value"] == pytest.approx(np.mean(truth), abs=LATE_S)
+    for one, late in zip(told["robots"], truth, strict=True):
+        assert one["fit"]["latency"]["value"] == pytest.approx(late, abs=2.0 * LATE_S)
         assert one["fit"]["drag"]["value"] == pytest.approx(2.5, rel=SHARE)
     assert trained.drag_scale[0] < 2.5 < trained.drag_scale[1]

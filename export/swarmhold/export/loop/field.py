@@ -31,7 +31,7 @@ ROBOTS = 3
 LATENCY_S, WHEELS = 0.3, 1.4  # hidden
 NOISE = 0.15  # of the recorded flights, in shares of the bound
 FLIGHTS, SECONDS = 10, 20.0  # of each recording
-PAIRS = 4  # flights of each version afterwards, the same places
+PAIRS = 12  # flights of each version afterwards, the same places
 EPISODES = 64  # paired, at batch speed
 CONFIG = TrainConfig(
     scenario="rendezvous", robot="epuck", robots=ROBOTS, min_robots=ROBOTS, width=32, heads=2,
