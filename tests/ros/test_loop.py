@@ -26,7 +26,7 @@ from swarmhold.sim.dataset.reader import open_dataset
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.quiet]
+pytestmark = pytest.mark.system
 CONFIG = TrainConfig(scenario="rendezvous", robots=2, min_robots=2, width=16, heads=2)
 SECONDS = 4.0
 
