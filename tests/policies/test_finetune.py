@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from swarmhold.hardware.cli.main import main
 from swarmhold.hardware.spec import policy_spec
-from swarmhold.policies.arms import make_actor
-from swarmhold.policies.checkpoint import load_run, save, write_json
-from swarmhold.policies.config import TrainConfig
+from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.offline import finetune as rounds
 from swarmhold.policies.offline.view import Transitions, rolled
 from swarmhold.sim.env import SwarmEnv
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_run import CONFIG, make_run
 
 layout = pytest.importorskip("swarmhold.sim.dataset.layout")
 kinds = pytest.importorskip("swarmhold.sim.dataset.manifest")
 writer = pytest.importorskip("swarmhold.sim.dataset.writer")
 
-CONFIG = TrainConfig(scenario="rendezvous", robots=2, min_robots=2, width=16, heads=2)
 SPEC = policy_spec("epuck")
-
-
-def make_run(folder: Path) -> Path:
-    torch.manual_seed(0)
-    actor = make_actor(CONFIG)
-    folder.mkdir()
-    write_json(folder / "config.json", CONFIG.model_dump())
-    save(folder, {"actor": actor}, torch.optim.Adam(actor.parameters()), {"iterations": 1})
-    return folder
 
 
 def arrays_of(data: Transitions, slices: dict, wrong: bool) -> dict[str, np.ndarray]:

@@ -8,26 +8,23 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.main import main
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.report.recording import events_of
-from swarmhold.policies.arms import make_actor
-from swarmhold.policies.checkpoint import save, write_json
-from swarmhold.policies.config import TrainConfig
 from swarmhold.policies.offline import finetune, finetune_cli
 from swarmhold.policies.offline.priority import Focus, Gate
 from swarmhold.policies.offline.tune import Plan
 from swarmhold.sim.dataset.reader import open_dataset
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
 from fleet import orphans, wait_for
+from tiny_run import make_run
 
 pytestmark = pytest.mark.system
-CONFIG = TrainConfig(scenario="rendezvous", robots=2, min_robots=2, width=16, heads=2)
 SECONDS = 4.0
 
 
@@ -39,15 +36,6 @@ def fly(folder, bundle, seed):
         fleet.check(set())
     assert not orphans(str(folder))
     return next(one for one in events_of(folder) if one["event"] == "flight")["digest"]
-
-
-def make_run(folder):
-    torch.manual_seed(0)
-    actor = make_actor(CONFIG)
-    folder.mkdir()
-    write_json(folder / "config.json", CONFIG.model_dump())
-    save(folder, {"actor": actor}, torch.optim.Adam(actor.parameters()), {"iterations": 1})
-    return folder
 
 
 def test_a_flown_bundle_comes_back_as_its_next_version(tmp_path, capsys, monkeypatch):

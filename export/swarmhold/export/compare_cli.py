@@ -24,6 +24,7 @@ from swarmhold.hardware.report.compare import (
     summary,
     verdict,
 )
+from swarmhold.hardware.report.html import number, seconds
 from swarmhold.policies.learning.publish import made, publish
 
 
@@ -118,19 +119,11 @@ def _figures(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> list[st
             name,
             f"`{report['bundle']}`",
             f"{told['to_be_found'] - told['missed']} of {told['to_be_found']}",
-            f"{_seconds(delay['p50'])}, {_seconds(delay['p95'])}",
-            f"{_number(rate[0])} [{_number(rate[1])}, {_number(rate[2])}]",
+            f"{seconds(delay['p50'])}, {seconds(delay['p95'])}",
+            f"{number(rate[0])} [{number(rate[1])}, {number(rate[2])}]",
             "not known" if report.get("link") else str(told["arms"]["supervisor"]["collisions"]),
             ", ".join("not flown" if one is None else f"{one:.0%}" for one in kept),
             "" if late is None else f"{late:.1%}",
         )
         out.append("| " + " | ".join(cells) + " |")
     return out
-
-
-def _seconds(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2f} s"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"

@@ -110,12 +110,10 @@ def finetune(order: Order, say: Say) -> Finetuned:
 
         return simulate(make_env, tuned.actor, deployed, seed, kinds, say, name)
 
-    if found is None:
-        verdicts = [*tuned.verdicts, *judged(modelled, "", FAULT_KINDS)]
-        told = provenance(digest, digest_of(order.run), verdicts)
-    else:
-        verdicts = [*tuned.verdicts, *judged(found, AS_FOUND, FAULT_KINDS)]
-        told = provenance(digest, digest_of(order.run), verdicts)
+    world, name = (modelled, "") if found is None else (found, AS_FOUND)
+    verdicts = [*tuned.verdicts, *judged(world, name, FAULT_KINDS)]
+    told = provenance(digest, digest_of(order.run), verdicts)
+    if found is not None:
         (other,) = judged(modelled, "", ())
         told["twin"] = found.model_dump(mode="json", include=set(RANGED))
         told["as modelled"] = {"would pass": other.passed, **other.figures}
