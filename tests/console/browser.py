@@ -50,12 +50,16 @@ class Page:
         self.call("Page.navigate", url=url)
 
     def until(self, expression, seconds=20.0):
-        """Wait until an expression holds."""
+        """Wait until an expression holds, and until what it changes is drawn (by frames)."""
         ends = time.monotonic() + seconds
         while not self.js(f"!!({expression})"):
             shown = self.js("document.body ? document.body.innerText.slice(0, 1500) : ''")
             assert time.monotonic() < ends, f"never: {expression}\n{shown}\n{self.problems()}"
             time.sleep(0.05)
+        self.js(
+            "new Promise(drawn => { setTimeout(drawn, 1000);"
+            " requestAnimationFrame(() => requestAnimationFrame(drawn)); })"
+        )
 
     def size(self, width, height):
         """Of the window, CSS pixels."""
