@@ -90,7 +90,6 @@ def test_every_package_is_described():
 
 
 @pytest.mark.system
-@pytest.mark.quiet
 @pytest.mark.timeout(280)
 def test_the_workspace_builds_and_tests_with_colcon(tmp_path):
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
