@@ -24,6 +24,7 @@ from swarmhold.export.loop.field import (
 )
 from swarmhold.export.seal import export_run
 from swarmhold.hardware.bundle import Bundle, open_bundle
+from swarmhold.hardware.files import replace_file
 from swarmhold.policies.actor import Actor
 from swarmhold.policies.checkpoint import load_run
 from swarmhold.policies.offline.finetune import Finetuned, Order, finetune, recordings
@@ -154,6 +155,7 @@ def _told(tuned: Tuned) -> dict[str, Any]:
 def stored(path: Path, make: Any) -> dict[str, Any]:
     """What a file holds; made and written first if there is none."""
     if not path.exists():
-        path.write_text(json.dumps(make(), indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(make(), indent=1) + "\n"
+        replace_file(path, lambda part: part.write_text(text, "utf-8"))
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found
