@@ -1,6 +1,8 @@
 """PyBullet's two paths are one reference; the native one proves itself or is not used."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -61,3 +63,10 @@ def test_the_camera_sees_something():
     image = sim._bodies.server.picture()
     assert image.shape == (240, 320, 3) and image.std() > 1.0
     sim.close()
+
+
+def test_it_comes_without_a_greeting():
+    """PyBullet tells the time of its build; nobody asked."""
+    code = "import sys; from swarmhold.sim import bullet; print('error', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "error\n")

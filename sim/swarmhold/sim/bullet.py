@@ -15,10 +15,12 @@ import numpy as np
 
 from swarmhold.hardware.errors import MissingExtraError
 from swarmhold.hardware.types import Bool, Float
+from swarmhold.sim.muted import muted
 from swarmhold.sim.robots import GRAVITY, PHYSICS_HZ, SPIN_MAX, DriveModel, Model
 
 try:
-    import pybullet
+    with muted():  # it greets on standard error with the time of its build
+        import pybullet
 except ImportError as error:  # pragma: no cover - exercised by the missing-extra test
     raise MissingExtraError(
         "PyBullet is not installed; install it with: pip install 'swarmhold[sim]'"
