@@ -22,6 +22,10 @@ def main(argv):
     if argv == ["sleep"]:
         print("asleep", flush=True)
         time.sleep(60)
+    if argv == ["threads"]:
+        import torch
+        print(torch.get_num_threads())
+        return 0
     if argv == ["bug"]:
         import no_such_module_at_all
     if argv == ["messages"]:
@@ -69,8 +73,19 @@ def plugin(tmp_path):
 def test_help_lists_the_verbs(args):
     out = run(*args)
     assert out.returncode == 0
-    for verb in VERBS:
-        assert f"  {verb}" in out.stdout
+    for verb in (*VERBS, "robotarium"):
+        assert f"\n  {verb} " in out.stdout
+
+
+def test_networks_are_computed_by_one_thread_unless_more_are_asked_for(plugin):
+    """On busy cores two take many times as long as one."""
+    for asked, got in (({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")):
+        env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+        out = subprocess.run(
+            [SWARMHOLD, "plug", "threads"],
+            capture_output=True, text=True, env={**env, **plugin, **asked},
+        )  # fmt: skip
+        assert (out.returncode, out.stdout) == (0, f"{got}\n"), out.stderr
 
 
 def test_version_is_that_of_the_package():
@@ -103,7 +118,7 @@ def test_misspelt_options_are_one_line(words, args):
 
 
 def test_verbs_of_other_distributions(plugin):
-    assert "plug      of plug" in run("--help", env=plugin).stdout
+    assert "plug        of plug" in run("--help", env=plugin).stdout
     assert run("plug", env=plugin).stdout.count("line\n") == 100000
 
 

@@ -87,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         The verb's exit code; 2 for what the user can cure, 130 for Ctrl-C.
     """
     args = sys.argv[1:] if argv is None else argv
+    # Networks this small are computed by one core; two that are busy take many times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     verbs = {point.name: point for point in entry_points(group=GROUP)}
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage(verbs))
@@ -143,9 +145,10 @@ def missing_module(error: ModuleNotFoundError) -> str | None:
 def usage(verbs: Mapping[str, EntryPoint]) -> str:
     """The list of verbs; loads none of them."""
     lines = ["usage: swarmhold VERB [options]     swarmhold VERB --help", ""]
-    lines += [f"  {name:<10}{SUMMARY[name]}" for name in SUMMARY if name in verbs]
+    wide = max(map(len, (*SUMMARY, *verbs)))
+    lines += [f"  {name:<{wide}}  {SUMMARY[name]}" for name in SUMMARY if name in verbs]
     added = sorted(set(verbs) - set(SUMMARY))
-    lines += [f"  {name:<10}of {_owner(verbs[name])}" for name in added]
+    lines += [f"  {name:<{wide}}  of {_owner(verbs[name])}" for name in added]
     lines += ["", "Options can come from a YAML file: --config FILE. Errors are one line, exit 2."]
     return "\n".join(lines)
 
