@@ -60,11 +60,11 @@ def _head(found: Autopsy) -> Html:
         story, rows = "Nobody failed.", [("nobody", "failed first", "")]
     else:
         story = f"Robot {first.robot} failed first: it {WORDS[first.onsets[0].channel]}."
-        chain = " → ".join(map(str, found.chain))
+        affected = " → ".join(map(str, found.chain)) if len(found.chain) > 1 else "nobody else"
         rows = [
             (f"robot {first.robot}", "failed first", f"at {first.t:.2f} s"),
             (f"{found.confidence:.2f}", "confidence", "a rule of thumb, no probability"),
-            (chain, "path of the contagion", "by the policy's own attention to others"),
+            (affected, "path of the contagion", "by the policy's own attention to others"),
         ]
     verdict = next(iter(found.verdicts), None)
     more = "" if verdict is None else f"robot {verdict.robot}, {verdict.state}, {verdict.t:.2f} s"

@@ -19,6 +19,7 @@ from swarmhold.sim.dataset.reader import Dataset
 
 PLACES, SHARES = 10, 3  # bins of each coordinate within the arena, and of each action component
 BINS, WIDEST = 40, 2.0  # of distances, in shares of the bound: actions lie in [-1, 1]
+FLEW = "what flew"  # what distances are taken to, where no other bundle is given
 ROWS = 4096  # observations that go through a policy at once
 
 
@@ -142,7 +143,7 @@ def _about(data: Dataset, bundle: Bundle | None) -> dict[str, Any]:
             for split in ("train", "held-out")
         },
         "bundles": list(manifest.bundles),
-        "distance_to": "what flew" if bundle is None else bundle.digest,
+        "distance_to": FLEW if bundle is None else bundle.digest,
         **manifest.quality.model_dump(exclude={"ticks"}),
     }
 

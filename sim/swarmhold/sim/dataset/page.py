@@ -17,7 +17,7 @@ from swarmhold.hardware.report.html import (
     table,
     tiles,
 )
-from swarmhold.sim.dataset.card import BINS, WIDEST, Card
+from swarmhold.sim.dataset.card import BINS, FLEW, WIDEST, Card
 from swarmhold.sim.gap.chart import Line, plot, style
 
 
@@ -52,9 +52,17 @@ def _rows(card: Card) -> list[tuple[str, str]]:
         ("age of what decisions answer, s", _spread(card.ages)),
         (
             f"applied from policy ({card.about['distance_to'][:16]}), shares",
-            _spread(card.distance),
+            _spread(card.distance) + _unfiltered(card),
         ),
     ]
+
+
+def _unfiltered(card: Card) -> str:
+    """Robots that the safety filter holds are far from their policy, which says nothing of it."""
+    free = card.about["off_policy"]
+    if free is None or card.about["distance_to"] != FLEW:
+        return ""
+    return f"; where the safety filter let it be: median {free:.3f}"
 
 
 def _count(many: float, what: str) -> str:
@@ -110,13 +118,16 @@ def render(card: Card, name: str) -> str:
 
 def _tiles(card: Card) -> Html:
     faulty = 1.0 - card.faults.get("healthy", 0.0)
-    returns, away = card.returns, card.distance.get("median")
+    returns = card.returns
+    away, note = card.distance.get("median"), "median, shares"
+    if _unfiltered(card):
+        away, note = card.about["off_policy"], "median, shares; where no filter acts"
     return tiles(
         (
             (f"{card.about['ticks']}", "ticks", _count(returns["episodes"], "episode")),
             (f"{returns['mean']:.2f}", "return", f"spread {returns['std']:.2f}"),
             (percent(faulty, 1), "robot-ticks not healthy", "by the supervisor or the checks"),
-            (number(away, 3), "from the policy", "median, shares"),
+            (number(away, 3), "from the policy", note),
         )
     )
 
