@@ -1,4 +1,4 @@
-"""A radio that is dead, cut off, lossy or late, and senders that lie, repeat or double."""
+"""A radio that is dead, cut off, lossy, late, out of order; and senders that lie or double."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from swarmhold.hardware.controller import addressed
-from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
+from swarmhold.hardware.faults import BAD_S, BEHIND_S, GOOD_S, JITTER
 from swarmhold.hardware.injection.schedule import Acting, Kinds
 from swarmhold.hardware.messages import SUPERVISOR, RobotState
 
@@ -59,6 +59,31 @@ class Queue:
         return ready
 
 
+class Bypass:
+    """A channel with a longer way beside it: messages that take it are overtaken by later ones."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._behind: list[tuple[float, RobotState]] = []
+
+    def through(
+        self, messages: list[RobotState], reorder: Acting | None, now: float
+    ) -> list[RobotState]:
+        """What comes out at `now` (s), in this order; all that is still in it when it ends."""
+        if reorder is None:
+            late, self._behind = [message for _, message in self._behind], []
+            return [*late, *messages]
+        late = [message for at, message in self._behind if at <= now]
+        self._behind = [(at, message) for at, message in self._behind if at > now]
+        ready = []
+        for message in messages:
+            if reorder.draws.random() < reorder.size:
+                self._behind.append((now + BEHIND_S, message))
+            else:
+                ready.append(message)
+        return [*ready, *late]
+
+
 class Radio:
     """What one robot's radio sends and hears."""
 
@@ -71,7 +96,7 @@ class Radio:
         self._out = {end: Link() for end in self._ends}
         self._in = {end: Link() for end in self._ends}
         self._replayed: RobotState | None = None
-        self._queue = Queue()
+        self._queue, self._bypass = Queue(), Bypass()
 
     def hears(self, sender: int, acting: Kinds, cut: set[int], now: float) -> bool:
         """Whether a message of that robot, or of the supervisor, comes in.
@@ -97,7 +122,8 @@ class Radio:
                 for message in self._each(whole)
                 if self._reaches(message.recipient, acting, cut, now)
             ]
-        return self._queue.through(out, acting.get("delay"), now)
+        out = self._queue.through(out, acting.get("delay"), now)
+        return self._bypass.through(out, acting.get("reorder"), now)
 
     def _versions(self, state: RobotState, acting: Kinds) -> Iterator[RobotState]:
         """What the robot, and whoever uses its name, says."""
