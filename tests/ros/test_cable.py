@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cable import Switch, Trouble
 from hosts import hosts_or_skip
+
+from swarmhold.hardware.network.cable import Switch, Trouble
 
 SENT = 400
 EVERYBODY = b"\xff" * 6

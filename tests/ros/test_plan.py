@@ -1,9 +1,17 @@
 """A fault plan against real processes: what is done, what is seen of it, and when it is stopped."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fleet import orphans, wait_for
+from hosts import SWARMHOLD, hosts_or_skip
 
 from swarmhold.export.faults_cli import main
 from swarmhold.hardware.errors import ConfigError
@@ -87,3 +95,52 @@ def test_a_bundle_of_fliers_does_not_drive_bases(tmp_path, coverage_bundle):
     given = ["run", "twelve", "--world", "emulated", "--bundle", str(coverage_bundle)]
     with pytest.raises(ConfigError, match="for epuck robots: --link twist"):
         main([*given, "--out", str(tmp_path / "a")])
+
+
+BELOW = [
+    {"unit": "link", "type": "off", "target": 1, "at_s": 2, "duration_s": 2},
+    {"unit": "link", "type": "reordered", "target": 2, "at_s": 6, "duration_s": 2},
+]
+
+
+def below(folder):
+    file = folder / "below.yaml"
+    file.write_text(yaml.safe_dump({**PLAN, "rest_s": 1, "robots": 3, "faults": BELOW}))
+    over = ["--world", "ros", "--network", "namespaces", "--arms", "supervisor"]
+    return ["faults", "run", str(file), *over, "--bundle"]
+
+
+def test_links_are_broken_below_dds_by_the_same_plan(tmp_path, capsys, coverage_bundle):
+    hosts_or_skip()
+    given = [*below(tmp_path)[1:], str(coverage_bundle)]
+    assert main([*given, "--out", str(tmp_path / "a"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = told["rows"][0]
+    assert [row["status"] for row in rows] == ["applied"] * 2
+    assert rows[0]["verdict"] == "LOST" and rows[0]["healed_s"] is not None
+    assert rows[1]["confirmed_s"] is None and not any(row["harmed"] for row in rows)
+    assert told["network"] == "namespaces"
+    lines = (tmp_path / "a/supervisor/events.jsonl").read_text().splitlines()
+    done = [event["kind"] for event in map(json.loads, lines) if event["event"] == "fault"]
+    assert done == ["link_loss", "reorder"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_hosts_whose_launcher_ends_early(
+    tmp_path, number, coverage_bundle, monkeypatch
+):
+    hosts_or_skip()
+    monkeypatch.setenv("FOLDER", str(tmp_path))  # by which their cable is known
+
+    def cables():
+        return orphans(str(tmp_path), program=b"network.cable")
+
+    command = [SWARMHOLD, *below(tmp_path), str(coverage_bundle), "--out", str(tmp_path / "a")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        assert wait_for(lambda: len(orphans(str(tmp_path))) > 4, 60.0)
+        assert cables()
+        run.send_signal(number)
+        log = run.communicate(timeout=60)[1]
+    assert "Traceback" not in log
+    assert run.returncode == (130 if number == signal.SIGINT else -number)
+    assert wait_for(lambda: not orphans(str(tmp_path)) and not cables(), 10.0)

@@ -8,29 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from swarmhold.hardware.controller import addressed
-from swarmhold.hardware.faults import BAD_S, BEHIND_S, GOOD_S, JITTER
+from swarmhold.hardware.faults import BEHIND_S, JITTER
 from swarmhold.hardware.injection.schedule import Acting, Kinds
+from swarmhold.hardware.injection.spells import Spells
 from swarmhold.hardware.messages import SUPERVISOR, RobotState
 
 GHOST = 0xFFFF_FFFF  # boot id of a second sender under the same name
 CONGESTED_S = 1.0  # s, correlation time of a delay
 _NOWHERE = (float("nan"),) * 3
-
-
-class Link:
-    """One direction between two ends: good and bad spells (Gilbert, 1960; Elliott, 1963)."""
-
-    def __init__(self) -> None:
-        """Good, for a time that is drawn when it is first used."""
-        self._bad, self._until = True, -np.inf
-
-    def loses(self, drop: Acting, now: float) -> bool:
-        """Whether a message at `now` (s) is lost."""
-        while now >= self._until:
-            self._bad = not self._bad
-            start = now if self._until == -np.inf else self._until
-            self._until = start + drop.draws.exponential(BAD_S if self._bad else GOOD_S)
-        return self._bad and bool(drop.draws.random() < drop.size)
 
 
 class Queue:
@@ -93,8 +78,8 @@ class Radio:
         others = [other for other in range(team_size) if other != robot]
         self._ends = [*others, SUPERVISOR]
         self._n = team_size
-        self._out = {end: Link() for end in self._ends}
-        self._in = {end: Link() for end in self._ends}
+        self._out = {end: Spells() for end in self._ends}
+        self._in = {end: Spells() for end in self._ends}
         self._replayed: RobotState | None = None
         self._queue, self._bypass = Queue(), Bypass()
 
@@ -109,8 +94,8 @@ class Radio:
         """
         if "link_loss" in acting or ("partition" in acting and sender not in cut):
             return False
-        link = self._in.get(sender)  # none to who is not in the roster
-        return link is None or not ("drop" in acting and link.loses(acting["drop"], now))
+        link, drop = self._in.get(sender), acting.get("drop")  # none to who is not in the roster
+        return link is None or drop is None or not link.lose(drop.size, drop.draws, now)
 
     def send(self, state: RobotState, acting: Kinds, cut: set[int], now: float) -> list[RobotState]:
         """What goes out at `now` instead of one state for everybody."""
@@ -166,4 +151,5 @@ class Radio:
     def _reaches(self, end: int, acting: Kinds, cut: set[int], now: float) -> bool:
         if "partition" in acting and end not in cut:
             return False
-        return not ("drop" in acting and self._out[end].loses(acting["drop"], now))
+        drop = acting.get("drop")
+        return drop is None or not self._out[end].lose(drop.size, drop.draws, now)
