@@ -16,7 +16,6 @@ from swarmhold.hardware.network.hosts import Hosts, Way
 
 CABLE_KINDS = ("link_loss", "partition", "delay", "drop", "reorder")
 ARENA, BASE = "arena", "base"  # of the world; of supervisors, recorder and whoever else listens
-UNEVEN = 0.5  # of a delay, by which it goes up and down
 
 
 class Air:
@@ -88,11 +87,9 @@ def troubles(faults: Collection[FaultSpec], robots: Collection[str]) -> dict[Way
 
 def _trouble(sender: dict[str, float], receiver: dict[str, float]) -> Trouble:
     apart = ("partition" in sender) != ("partition" in receiver)
-    late = sender.get("delay", 0.0)
     return Trouble(
         cut=apart or "link_loss" in sender or "link_loss" in receiver,
-        delay_s=(1.0 - UNEVEN / 2.0) * late,
-        jitter_s=UNEVEN * late,
+        delay_s=sender.get("delay", 0.0),
         bursts=max(sender.get("drop", 0.0), receiver.get("drop", 0.0)),
         reorder=sender.get("reorder", 0.0),
     )
