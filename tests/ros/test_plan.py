@@ -17,6 +17,7 @@ from swarmhold.export.faults_cli import main
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.plan_flight import fly_plan
+from swarmhold.hardware.network.air import Air
 from swarmhold.hardware.plan import FaultPlan
 from swarmhold.hardware.report.plan_record import recorded
 
@@ -108,6 +109,18 @@ def below(folder):
     file.write_text(yaml.safe_dump({**PLAN, "rest_s": 1, "robots": 3, "faults": BELOW}))
     over = ["--world", "ros", "--network", "namespaces", "--arms", "supervisor"]
     return ["faults", "run", str(file), *over, "--bundle"]
+
+
+def test_an_emergency_stop_reaches_who_was_cut_off(tmp_path, coverage_bundle):
+    hosts_or_skip()
+    plan = FaultPlan.model_validate({**PLAN, "robots": 3, "faults": BELOW, "abort": {"out": 1}})
+    with Air(3) as air:
+        config = FleetConfig(coverage_bundle, 3, tmp_path / "f", air=air)
+        flown = fly_plan(config, plan, "supervisor", "t")
+    assert "robots [1] are out of the team" in flown.aborted
+    lines = (tmp_path / "f/events.jsonl").read_text().splitlines()
+    stopped = [e["source"] for e in map(json.loads, lines) if e["event"] == "estop"]
+    assert {"robot_0", "robot_1", "robot_2"} <= set(stopped)
 
 
 def test_links_are_broken_below_dds_by_the_same_plan(tmp_path, capsys, coverage_bundle):

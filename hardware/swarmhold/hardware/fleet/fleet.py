@@ -357,6 +357,8 @@ class Fleet:
 
     def stop_team(self) -> None:
         """Emergency stop, until everybody has confirmed it or a few seconds are over."""
+        if self.config.air is not None:
+            self.config.air.look(float("inf"))
         found = Confirmations(self.config.robots)
         told = {"team_size": self.config.robots}
         self._spawn("estop_node", told, "operator", hear=found.take)

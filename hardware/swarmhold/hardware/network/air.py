@@ -56,7 +56,12 @@ class Air:
         return True
 
     def look(self, now: float) -> None:
-        """End what is over at `now` (s)."""
+        """End what is over at `now` (s); at infinity all of it.
+
+        Raises:
+            NotReadyError: there is no cable any more.
+        """
+        self.hosts.check()
         left = [(fault, until) for fault, until in self._acting if now < until]
         if len(left) < len(self._acting):
             self._acting = left

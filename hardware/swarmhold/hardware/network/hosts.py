@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -86,13 +87,19 @@ class Hosts:
 
     def __exit__(self, *_: object) -> None:
         assert self._cable.stdin is not None and self._cable.stdout is not None
-        self._cable.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._cable.stdin.close()
         try:
             self._cable.wait(timeout=END_S)
         except subprocess.TimeoutExpired:
             self._cable.kill()
             self._cable.wait()
         self._cable.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """Process of the cable."""
+        return self._cable.pid
 
     def on(self, name: str, *command: str) -> list[str]:
         """The command, to be run on a host; its process is the command's own."""
@@ -108,9 +115,19 @@ class Hosts:
 
     def _tell(self, **command: Any) -> dict[str, Any]:
         assert self._cable.stdin is not None
-        self._cable.stdin.write(json.dumps(command) + "\n")
-        self._cable.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # which the answer tells
+            self._cable.stdin.write(json.dumps(command) + "\n")
+            self._cable.stdin.flush()
         return self._answer()
+
+    def check(self) -> None:
+        """Notice a cable that has ended.
+
+        Raises:
+            NotReadyError: it has.
+        """
+        if self._cable.poll() is not None:
+            raise NotReadyError(f"the cable between hosts ended with {self._cable.returncode}")
 
     def set(self, troubles: Mapping[Way, Trouble]) -> None:
         """Give ways such troubles from now on, all at once; all others stay as they are."""
