@@ -9,7 +9,14 @@ import pytest
 
 from swarmhold.hardware.controller import Tick
 from swarmhold.hardware.errors import ConfigError
-from swarmhold.hardware.faults import BODY_KINDS, FULL, KINDS, SIGNAL_KINDS, FaultSpec
+from swarmhold.hardware.faults import (
+    BEHIND_S,
+    BODY_KINDS,
+    FULL,
+    KINDS,
+    SIGNAL_KINDS,
+    FaultSpec,
+)
 from swarmhold.hardware.injection.injector import NODE_KINDS, Injector
 from swarmhold.hardware.injection.radio import GHOST
 from swarmhold.hardware.messages import (
@@ -143,6 +150,19 @@ def test_late_messages_are_late_by_what_was_asked_for():
     ]
     assert len(waits) == 20, "all of them arrive"
     assert 0.1 < np.median(waits) < 0.35
+
+
+def test_messages_out_of_order_all_arrive_and_some_after_later_ones():
+    injector, sent = Injector(SPECS[0], 0, N, HALF), []
+    injector.add(FaultSpec("reorder", 0, duration_s=200 * DT, seed=3), 0.0)
+    for k in range(230):
+        _, out = injector.apply(tick(k, frame(k)), frame(k), k * DT)
+        sent += [(state.seq, k * DT - state.stamp) for state in out]
+    numbers, waits = np.array(sent).T
+    assert sorted(numbers) == list(range(230)), "none is lost, none comes twice"
+    assert list(numbers[-25:]) == list(range(205, 230)), "in order again when it is over"
+    assert 0.3 < (numbers < np.maximum.accumulate(numbers))[:200].mean() < 0.6
+    assert 0.4 < (waits[:200] < 0.5 * DT).mean() < 0.6 and waits.max() < BEHIND_S + 1.5 * DT
 
 
 def test_what_repeats_repeats_and_the_rest_goes_on():

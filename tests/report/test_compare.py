@@ -95,6 +95,8 @@ def test_the_summary_counts_and_worlds_are_told_apart():
     reports = [report(two[0], world="emulated", link="mavlink") for _ in "ab"]
     reports.append(report(two[1], world="ros"))
     assert names_of(reports) == ["mavlink (1)", "mavlink (2)", "ros"]
+    over = [report([], world="ros") | {"network": name} for name in ("loopback", "namespaces")]
+    assert names_of(over) == ["ros", "ros namespaces"]
     said = summary(compare(reports), 3)
     assert (
         "1 of 2 faults had the same fate in all 3 worlds" in said

@@ -10,7 +10,7 @@ from swarmhold.hardware.health import HealthState
 from swarmhold.hardware.report.plan_page import render
 from swarmhold.hardware.report.probes import PROBES, effect
 from swarmhold.hardware.report.score import Arm, figures, plain, story
-from swarmhold.hardware.report.trace import Heard, Trace
+from swarmhold.hardware.report.trace import Heard, Trace, in_turn
 
 N, HZ, SECONDS = 4, 20.0, 40.0
 T = np.arange(0.0, SECONDS, 1.0 / HZ)
@@ -29,7 +29,7 @@ def quiet():
             t=T.copy(), late=np.full(len(T), 0.01), boot=np.full(len(T), 7.0 + robot),
             position=position[:, robot] + rng.normal(0, 1e-3, (len(T), 2)),
             height=np.ones(len(T)), hears=np.ones(len(T)), speed=np.full(len(T), 0.5),
-            decided=np.ones(len(T), bool),
+            decided=np.ones(len(T), bool), in_turn=np.ones(len(T), bool),
             wanted=0.5 * np.stack([-np.sin(angle[:, robot]), np.cos(angle[:, robot])], axis=-1),
         )
         for robot in range(N)
@@ -65,6 +65,8 @@ def broken(kind):
         return changed(trace, late=np.where(IN, 0.6, 0.01))
     if kind == "drop":
         return thinned(trace, ~IN | (rng.random(len(T)) > 0.3))
+    if kind == "reorder":
+        return changed(trace, in_turn=~IN | (rng.random(len(T)) > 0.3))
     if kind == "duplicate":
         return changed(trace, boot=np.where(IN & (np.arange(len(T)) % 2 == 0), 99.0, own.boot))
     if kind in ("sensor_nan", "nan"):
@@ -294,3 +296,10 @@ def test_the_page_says_it_and_escapes_what_it_is_given():
     compared = render([one, two])
     assert "0 of 1 faults had the same fate" in compared and "nobody doubted it" in compared
     assert compared.count("<section>") == 3
+
+
+def test_messages_are_in_turn_where_their_boot_counts_on():
+    boots = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 6.0, 5.0, 6.0, 5.0, 5.0])
+    numbers = np.array([2**32 - 2, 2**32 - 1, 1, 0, 2, 7, 3, 8, 3, 9], float)
+    late = np.flatnonzero(~in_turn(boots, numbers))
+    assert late.tolist() == [2, 3, 4, 9], "numbers wrap, and copies are in turn"

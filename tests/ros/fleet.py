@@ -22,7 +22,7 @@ def states(fleet):
     return fleet.live.table.get("states", [])
 
 
-def orphans(marker):
+def orphans(marker, program=b"swarmhold_nodes"):
     """Pids of nodes whose command line or environment (which names the run folder) has it."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -32,7 +32,7 @@ def orphans(marker):
                 known = line + (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if marker.encode() in known and b"swarmhold_nodes" in line:
+            if marker.encode() in known and program in line:
                 found.append(int(entry.name))
     return found
 

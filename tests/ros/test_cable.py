@@ -1,6 +1,8 @@
 """The cable between hosts does what it is told: nothing, late, less, out of order."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,11 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cable import Switch, Trouble
+from fleet import wait_for
 from hosts import hosts_or_skip
+
+from swarmhold.hardware.errors import NotReadyError
+from swarmhold.hardware.network.cable import Switch, Trouble
 
 SENT = 400
 EVERYBODY = b"\xff" * 6
@@ -81,6 +86,36 @@ def test_jitter_keeps_the_order_and_reordering_does_not():
         assert not before or not trouble.delay_s
         got = [found[12:] for _, found in before + switch.arrivals(9.0)]
         assert sorted(got) == texts and (got == texts) is kept
+
+
+def test_bad_spells_lose_in_runs():
+    switch = Switch(2, 3)
+    meet(switch)
+    switch.lines[0, 1].trouble = Trouble(bursts=1.0)
+    for number in range(20_000):
+        switch.send(0, frame(0, 1, b"%05d" % number), 1.0 + 0.02 * number)
+    got = np.array([int(found[12:]) for _, found in switch.arrivals(1e4)])
+    gaps = np.diff(got) - 1
+    assert 0.08 < 1.0 - len(got) / 20_000 < 0.18
+    assert gaps[gaps > 0].mean() > 8.0, "0.3 s at 50 Hz, on the average"
+
+
+@pytest.mark.system
+def test_a_cable_that_has_ended_is_noticed():
+    with hosts_or_skip("a", "b") as hosts:
+        hosts.check()
+        os.kill(hosts.pid, signal.SIGKILL)
+        assert wait_for(lambda: ended(hosts))
+        with pytest.raises(NotReadyError, match="no cable between hosts: it has ended"):
+            hosts.cut("a", "b")
+
+
+def ended(hosts):
+    try:
+        hosts.check()
+    except NotReadyError as error:
+        return "ended with -9" in str(error)
+    return False
 
 
 def test_the_same_seed_loses_the_same_frames():

@@ -198,6 +198,7 @@ def cut(tmp_path_factory, rendezvous_bundle):
     with hosts_or_skip(*HOSTS) as hosts, team(hosts, folder, rendezvous_bundle, 54) as parts:
         parts.start(*HOSTS)
         all_started(parts)
+        assert wait_for(lambda: "speaks" in {event["event"] for event in parts.events("base")})
         time.sleep(2.0)
         for name, others, seconds, rest in (
             ("far", ("base", "mid"), 5.0, 10.0),

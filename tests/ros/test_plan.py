@@ -1,14 +1,23 @@
 """A fault plan against real processes: what is done, what is seen of it, and when it is stopped."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fleet import orphans, wait_for
+from hosts import SWARMHOLD, hosts_or_skip
 
 from swarmhold.export.faults_cli import main
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.plan_flight import fly_plan
+from swarmhold.hardware.network.air import Air
 from swarmhold.hardware.plan import FaultPlan
 from swarmhold.hardware.report.plan_record import recorded
 
@@ -87,3 +96,64 @@ def test_a_bundle_of_fliers_does_not_drive_bases(tmp_path, coverage_bundle):
     given = ["run", "twelve", "--world", "emulated", "--bundle", str(coverage_bundle)]
     with pytest.raises(ConfigError, match="for epuck robots: --link twist"):
         main([*given, "--out", str(tmp_path / "a")])
+
+
+BELOW = [
+    {"unit": "link", "type": "off", "target": 1, "at_s": 2, "duration_s": 2},
+    {"unit": "link", "type": "reordered", "target": 2, "at_s": 6, "duration_s": 2},
+]
+
+
+def below(folder):
+    file = folder / "below.yaml"
+    file.write_text(yaml.safe_dump({**PLAN, "rest_s": 1, "robots": 3, "faults": BELOW}))
+    over = ["--world", "ros", "--network", "namespaces", "--arms", "supervisor"]
+    return ["faults", "run", str(file), *over, "--bundle"]
+
+
+def test_an_emergency_stop_reaches_who_was_cut_off(tmp_path, coverage_bundle):
+    hosts_or_skip()
+    plan = FaultPlan.model_validate({**PLAN, "robots": 3, "faults": BELOW, "abort": {"out": 1}})
+    with Air(3) as air:
+        config = FleetConfig(coverage_bundle, 3, tmp_path / "f", air=air)
+        flown = fly_plan(config, plan, "supervisor", "t")
+    assert "robots [1] are out of the team" in flown.aborted
+    lines = (tmp_path / "f/events.jsonl").read_text().splitlines()
+    stopped = [e["source"] for e in map(json.loads, lines) if e["event"] == "estop"]
+    assert {"robot_0", "robot_1", "robot_2"} <= set(stopped)
+
+
+def test_links_are_broken_below_dds_by_the_same_plan(tmp_path, capsys, coverage_bundle):
+    hosts_or_skip()
+    given = [*below(tmp_path)[1:], str(coverage_bundle)]
+    assert main([*given, "--out", str(tmp_path / "a"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = told["rows"][0]
+    assert [row["status"] for row in rows] == ["applied"] * 2
+    assert rows[0]["verdict"] == "LOST" and rows[0]["healed_s"] is not None
+    assert rows[1]["confirmed_s"] is None and not any(row["harmed"] for row in rows)
+    assert told["network"] == "namespaces"
+    lines = (tmp_path / "a/supervisor/events.jsonl").read_text().splitlines()
+    done = [event["kind"] for event in map(json.loads, lines) if event["event"] == "fault"]
+    assert done == ["link_loss", "reorder"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_hosts_whose_launcher_ends_early(
+    tmp_path, number, coverage_bundle, monkeypatch
+):
+    hosts_or_skip()
+    monkeypatch.setenv("FOLDER", str(tmp_path))  # by which their cable is known
+
+    def cables():
+        return orphans(str(tmp_path), program=b"network.cable")
+
+    command = [SWARMHOLD, *below(tmp_path), str(coverage_bundle), "--out", str(tmp_path / "a")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        assert wait_for(lambda: len(orphans(str(tmp_path))) > 4, 60.0)
+        assert cables()
+        run.send_signal(number)
+        log = run.communicate(timeout=60)[1]
+    assert "Traceback" not in log
+    assert run.returncode == (130 if number == signal.SIGINT else -number)
+    assert wait_for(lambda: not orphans(str(tmp_path)) and not cables(), 10.0)

@@ -25,6 +25,8 @@ from swarmhold.hardware.files import replace_file
 from swarmhold.hardware.fleet.config import FleetConfig
 from swarmhold.hardware.fleet.plan_flight import SOURCES, fly_plan
 from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.network.air import Air
+from swarmhold.hardware.network.hosts import need_hosts
 from swarmhold.hardware.plan import FaultPlan, load_plan
 from swarmhold.hardware.report.plan_page import render
 from swarmhold.hardware.report.plan_record import recorded
@@ -70,6 +72,9 @@ class RunArgs:
     """Bundle that flies; default: one that ships. hardware: that of the fleet file."""
     link: Literal["crazyflie", "mavlink", "twist"] = "crazyflie"
     """emulated: what the robots answer as."""
+    network: Literal["loopback", "namespaces"] = "loopback"
+    """ros: where nodes meet; namespaces: each robot has a host of its own, and what is done to
+    links is done to the cable between them, below DDS (needs root)."""
     fleet: Path | None = None
     """hardware: fleet file of robots with links, which allows faults."""
     faults_token: Path | None = None
@@ -161,6 +166,10 @@ def run(argv: list[str]) -> int:
         config = on_hardware(args.fleet, found.robots, args.faults_token)
     elif args.fleet is not None:
         raise ConfigError("--fleet goes with --world hardware")
+    if args.network == "namespaces":
+        if args.world != "ros":
+            raise ConfigError("--network namespaces goes with --world ros")
+        need_hosts()
     bundle = open_bundle(config.bundle if config else _bundle(args))
     known = ARMS if args.world == "sim" else SOURCES
     arms = tuple(dict.fromkeys(args.arms or known))
@@ -184,6 +193,7 @@ def run(argv: list[str]) -> int:
         "plan": found.model_dump(mode="json"),
         "world": args.world,
         "link": _link(args, config),
+        "network": args.network if args.world == "ros" else "",
         "bundle": bundle.manifest.name,
         "digest": bundle.digest,
         "commit": commit(),
@@ -243,6 +253,9 @@ def _in_ros(
         if args.world == "emulated":
             with emulated(own, args.link) as linked:
                 fly_plan(linked, found, source, title)
+        elif args.network == "namespaces":
+            with Air(found.robots, found.seed) as air:
+                fly_plan(replace(own, air=air), found, source, title)
         else:
             fly_plan(own, found, source, title)
         kept[source] = recorded(own.folder, () if source == "free" else found.faults_drawn())

@@ -73,6 +73,7 @@ EXPECTED: Mapping[str, Expected] = {
     "partition": _GONE,
     "delay": Expected(severities=(0.5, 1.0), why_not="late messages are old, not wrong"),
     "drop": Expected(severities=(0.5, 1.0), why_not="what gets through is true"),
+    "reorder": Expected(why_not="who is overtaken is dropped, and there are enough others"),
     "spoof": Expected((QUARANTINED,), 1.0, (0.3, 1.0)),
     "replay": Expected((QUARANTINED,), 4.0),
     "clock": Expected(severities=(0.5, 1.0), why_not="ages count by the receiver's own clock"),

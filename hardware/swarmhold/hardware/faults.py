@@ -1,7 +1,7 @@
 """Fault specifications: the same value drives the simulator, the ROS 2 graph and hardware.
 
 A fault is unit x type. Both vocabularies follow PX4's failure command where it has a word,
-and add units for what a learned team policy can lose beyond it.
+and add units for what a learned team policy can lose beyond it, and one type for what networks do.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class FaultType(str, Enum):
     SLOW = "slow"
     GARBAGE = "garbage"
     INTERMITTENT = "intermittent"
+    REORDERED = "reordered"  # netem's word; PX4 has none
 
 
 # The names people use, with their unit and type.
@@ -59,6 +60,7 @@ KINDS: dict[str, tuple[FaultUnit, FaultType]] = {
     "partition": (FaultUnit.LINK, FaultType.STUCK),  # those that have it hear only each other
     "delay": (FaultUnit.LINK, FaultType.SLOW),  # messages arrive late, with jitter
     "drop": (FaultUnit.LINK, FaultType.INTERMITTENT),  # messages get lost in bursts
+    "reorder": (FaultUnit.LINK, FaultType.REORDERED),  # later messages overtake some of them
     "spoof": (FaultUnit.LINK, FaultType.WRONG),  # tells each receiver another false pose
     "replay": (FaultUnit.LINK, FaultType.GARBAGE),  # sends the state of the onset again and again
     "clock": (FaultUnit.CLOCK, FaultType.WRONG),  # stamps are off
@@ -73,6 +75,7 @@ FULL: dict[str, float] = {
     "sensor_drift": 0.1,  # m/s
     "sensor_noise": 0.2,  # m, standard deviation
     "delay": 1.0,  # s, mean
+    "reorder": 0.5,  # share of the messages that are kept back
     "clock": 1.0,  # s
     "overrun": 0.9,  # share of the decisions
 }
@@ -80,6 +83,7 @@ FIELD_S = 30.0  # most that a fault lasts outside simulation
 SAG_S = 10.0  # s until a failing battery has sagged
 GOOD_S, BAD_S = 2.0, 0.3  # mean lengths of a link's spells; "drop" loses messages in the bad ones
 JITTER = 0.5  # spread of the logarithm of a "delay"
+BEHIND_S = 0.15  # s for which "reorder" keeps a message back, and later ones overtake it
 SIGNAL_KINDS = ("crash", "freeze", "reboot")  # on a live robot: signals to its process
 BODY_KINDS = ("motor_off", "motor_stuck", "battery")  # to be injected where the motors are
 

@@ -113,6 +113,7 @@ class _Log:
 
 def _heard(own: dict[str, Float], robot: int) -> Heard:
     came = own["fresh"][:, robot].astype(bool)
+    sent = (own["t"] - own["late"][:, robot])[came]
     return Heard(
         t=own["t"][came],
         late=own["late"][came, robot],
@@ -123,4 +124,5 @@ def _heard(own: dict[str, Float], robot: int) -> Heard:
         speed=own["speed"][came, robot],
         wanted=np.full((int(came.sum()), 2), np.nan),  # motion is compared with that of a twin
         decided=np.ones(int(came.sum()), bool),
+        in_turn=np.diff(sent, prepend=sent[:1]) < 1.5 * own["t"][1],
     )

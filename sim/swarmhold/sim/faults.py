@@ -24,7 +24,7 @@ _STOPPED = ("crash", "freeze", "reboot")
 # These still work for the team, so they stay in everybody's attention.
 HONEST = (
     *("slow", "battery", "overrun", "sensor_noise"),
-    *("delay", "drop", "partition", "clock"),
+    *("delay", "drop", "reorder", "partition", "clock"),
 )
 MOTORS = 4  # a differential drive uses the first two
 SCHEDULES = ("fixed", "uniform", "incremental")
@@ -53,6 +53,7 @@ class Effects:
         cut: on the one side of a partition; those off it are on the other.
         delay: s, mean of the latency.
         drop: probability that a message in a burst is lost.
+        reorder: probability that a message is kept back until later ones have overtaken it.
         clock: s, by which stamps are off.
         duplicate: another sender uses its name.
         faulty: any fault that takes the robot out of the team's work.
@@ -76,6 +77,7 @@ class Effects:
     cut: Bool
     delay: Float
     drop: Float
+    reorder: Float
     clock: Float
     duplicate: Bool
     faulty: Bool
@@ -158,6 +160,7 @@ class FaultStage:
             cut=self._on("partition"),
             delay=FULL["delay"] * self._of("delay"),
             drop=self._of("drop"),
+            reorder=FULL["reorder"] * self._of("reorder"),
             clock=FULL["clock"] * self._of("clock"),
             duplicate=self._on("duplicate"),
             faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)) | self.hijacked,

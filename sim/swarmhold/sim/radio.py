@@ -1,21 +1,23 @@
 """Messages between simulated robots: who hears what of whom, and when.
 
 A message takes one decision from sender to receiver; a receiver keeps what it heard last. Latency,
-bursts of loss, partitions, lies and replays act here, and nowhere else.
+bursts of loss, another order, partitions, lies and replays act here, and nowhere else.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from swarmhold.hardware.faults import BEHIND_S
 from swarmhold.hardware.types import Bool, Float, Int, Kinematics
 from swarmhold.sim.disturb import Disturbances, blend
 from swarmhold.sim.faults import Effects
 from swarmhold.sim.noise import Keys, mix, normal, uniform
 
-LIE, LATENCY, SPELL, LOSS = 21, 22, 23, 24  # purposes of random numbers
+LIE, LATENCY, SPELL, LOSS, BEHIND = 21, 22, 23, 24, 25  # purposes of random numbers
 LATEST_S = 3.0  # s, no message is later than this
 GHOST = 90.0  # boot id of a second sender under the same name
 
@@ -49,7 +51,8 @@ class Radio:
         self._bad = np.zeros(pair, bool)
         self.forged: tuple[Bool, Kinematics] | None = None
         self._lie = np.zeros((*pair, 2))
-        self._past: list[tuple[Float, Kinematics]] = []  # sending times (E) and states
+        # Sending times (E), states, and who (E, N) kept them back.
+        self._past: list[tuple[Float, Kinematics, Bool]] = []
         self._replayed: Kinematics | None = None
 
     def reset(self, keys: Keys, own: Kinematics, chosen: Bool) -> None:
@@ -75,7 +78,8 @@ class Radio:
         lie = uniform(mix(keys, LIE), (*self.stamp.shape[1:], 2), -self._half, self._half)
         self._lie = np.where(use[..., None], lie, self._lie)
         self._past = [
-            (np.where(chosen, -np.inf, at), blend(own, state, chosen)) for at, state in self._past
+            (np.where(chosen, -np.inf, at), blend(own, state, chosen), behind)
+            for at, state, behind in self._past
         ]
         self._replayed = own if self._replayed is None else blend(own, self._replayed, chosen)
 
@@ -121,7 +125,7 @@ class Radio:
             own = blend(self._replayed, own, effects.replay)
         self._replayed = own
         sent = np.broadcast_to(now[:, None, None], arrives.shape)
-        if config.link_delay_s > 0 or effects.delay.any():
+        if config.link_delay_s > 0 or effects.delay.any() or effects.reorder.any():
             sent, said, ready = self._late(now, own, effects, keys)
             arrives &= ready & (sent > self.sent_at)
         else:
@@ -131,7 +135,7 @@ class Radio:
 
     def renew(self, own: Kinematics, robots: Bool) -> None:
         """Robots (E, N) that have just come have sent nothing yet."""
-        self._past = [(at, blend(own, state, robots)) for at, state in self._past]
+        self._past = [(at, blend(own, state, robots), behind) for at, state, behind in self._past]
         if self._replayed is not None:
             self._replayed = blend(own, self._replayed, robots)
 
@@ -178,22 +182,37 @@ class Radio:
         self, now: Float, own: Kinematics, effects: Effects, keys: Keys
     ) -> tuple[Float, Kinematics, Bool]:
         """The newest message that has had the time to arrive, per link."""
-        self._past = [(now.copy(), own), *self._past][: round(LATEST_S / self._tick) + 1]
+        behind = uniform(mix(keys, BEHIND), self._bad.shape[1:2]) < effects.reorder
+        self._past = [(now.copy(), own, behind), *self._past][: round(LATEST_S / self._tick) + 1]
         pair, config = self._bad.shape[1:], self._config
         mean = config.link_delay_s + effects.delay[:, None, :]
         late = mean * np.exp(config.link_jitter * normal(mix(keys, LATENCY), pair))
         steps = np.minimum(np.rint(late / self._tick), len(self._past) - 1).astype(int)
+        steps = self._here(steps)
         env = np.arange(len(now))[:, None, None]
         sender = np.arange(pair[1])[None, None, :]
-        times = np.stack([at for at, _ in self._past])[steps, env]
+        times = np.stack([at for at, _, _ in self._past])[steps, env]
 
         def gather(name: str) -> Float:
-            stack = np.stack([getattr(state, name) for _, state in self._past])
+            stack = np.stack([getattr(state, name) for _, state, _ in self._past])
             return np.asarray(stack[steps, env, sender])
 
         said = Kinematics(*(gather(n) for n in ("position", "velocity", "yaw", "yaw_rate")))
         ready = np.isfinite(times) & (now[:, None, None] - times >= steps * self._tick - 1e-9)
         return times, said, ready
+
+    def _here(self, steps: Int) -> Int:
+        """(E, N, N) how many decisions ago the newest message was sent that is here.
+
+        Args:
+            steps: (E, N, N) that a message takes which is not kept back.
+        """
+        behind = np.stack([kept for _, _, kept in self._past])[:, :, None, :]
+        if not behind.any():
+            return steps
+        ago = np.arange(len(behind))[:, None, None, None]
+        here = ago >= steps + math.ceil(BEHIND_S / self._tick) * behind
+        return np.where(here.any(axis=0), here.argmax(axis=0), len(behind) - 1)
 
     def _claims(self, position: Float, effects: Effects, now: Float) -> tuple[Float, Float]:
         """(E, receiver, sender, 3) m, what each robot tells each other, and boot ids."""

@@ -12,6 +12,7 @@ import yaml
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 
+LARGEST = 64  # processes of one host, world and all included
 ALONE_PER_CORE = 4  # robots that keep their rate with a process each
 GROUPS_PER_CORE = 1  # more only cost more datagrams and smaller batches
 
@@ -61,6 +62,20 @@ def groups(
 def signalled(faults: Iterable[FaultSpec]) -> tuple[int, ...]:
     """Robots that are to be broken by signals to their process, which must be theirs alone."""
     return tuple(sorted({fault.robot for fault in faults if fault.kind in SIGNAL_KINDS}))
+
+
+def check_processes(processes: int, robots: int, others: int) -> None:
+    """Check that this host bears so many processes of robots beside the others.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    most = LARGEST - others
+    if processes > most:
+        raise ConfigError(
+            f"{processes} processes for {robots} robots; this host runs at most {most}, so let "
+            "some share one with --processes"
+        )
 
 
 def write_parameters(path: Path, parameters: Mapping[int, Mapping[str, Any]]) -> None:

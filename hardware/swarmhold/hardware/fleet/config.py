@@ -9,6 +9,8 @@ from typing import Any
 from swarmhold.hardware.entity_budget import Entities
 from swarmhold.hardware.fleet.file import Options
 from swarmhold.hardware.fleet.hosts import Part
+from swarmhold.hardware.network.air import Air
+from swarmhold.hardware.shipped import located
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class FleetConfig:
             for the flight where robots are simulated.
         operator_token: file with the token that they are signed with; None: the same.
         hidden: what simulated robots have that nobody knows of, see `parse_hidden`.
+        air: hosts that its processes are spread over, each robot on its own; None: all are here.
     """
 
     bundle: Path
@@ -74,6 +77,7 @@ class FleetConfig:
     faults_token: Path | None = None
     operator_token: Path | None = None
     hidden: tuple[str, ...] = ()
+    air: Air | None = None
 
     @property
     def linked(self) -> bool:
@@ -88,8 +92,8 @@ class FleetConfig:
 
     @property
     def apart(self) -> bool:
-        """Whether every robot needs a process of its own: for its enclave, or to be replaced."""
-        return self.security is not None or self.spares > 0
+        """Whether every robot has a process of its own: for enclave or host, or to be replaced."""
+        return self.security is not None or self.spares > 0 or self.air is not None
 
     def about(self) -> dict[str, Any]:
         """What the flight's events begin with."""
@@ -108,6 +112,13 @@ class FleetConfig:
             "linked": self.linked,
             "shadow": None if self.shadow is None else str(self.shadow),
         }
+
+    def parameters_of(self, robot: int) -> dict[str, Any]:
+        """What a robot's policy node is told beside what to fly."""
+        own = self.options_of(robot).model_dump(exclude={"host", "link", "name", "type"})
+        shadow = {} if self.shadow is None else {"shadow": str(located(self.shadow).resolve())}
+        token = {"faults_token": str(self.faults_token)} if own["allow_faults"] else {}
+        return {"robot": robot, "team_size": self.robots, **own, **token, **shadow}
 
     def options_of(self, robot: int) -> Options:
         """What a robot has."""

@@ -17,11 +17,12 @@ from swarmhold.hardware.drivers.protocol import Reality
 from swarmhold.hardware.errors import ConfigError, NotReadyError
 from swarmhold.hardware.faults import SIGNAL_KINDS, FaultSpec
 from swarmhold.hardware.fleet import ground
-from swarmhold.hardware.fleet.compose import groups, write_parameters
+from swarmhold.hardware.fleet.compose import check_processes, groups, write_parameters
 from swarmhold.hardware.fleet.config import FleetConfig, Live
 from swarmhold.hardware.fleet.domain import choose_domain
 from swarmhold.hardware.fleet.environment import environment
 from swarmhold.hardware.fleet.estop import Confirmations
+from swarmhold.hardware.fleet.hosts import at_home
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.permission import check_permission, forget_token, with_tokens
 from swarmhold.hardware.fleet.process import TERM_S, Child, group_command, node_command
@@ -37,7 +38,6 @@ from swarmhold.hardware.sliced import policy_of
 START_S = 60.0  # for all nodes to be ready and the quorum to act
 STOP_S = 5.0  # for which confirmations of an emergency stop are waited for
 BRAKES_S = 1.0  # then, for the recording to show that all are at rest
-LARGEST = 64  # processes of one host, world and all included
 OnLine = Callable[[str, dict[str, Any]], None]
 
 
@@ -66,12 +66,7 @@ class Fleet:
         security = security_of(config)
         alone = self.part.robots if config.apart else (*config.alone, *config.absent)
         self.groups = groups(self.part.robots, config.processes, os.cpu_count() or 1, alone)
-        most = LARGEST - 3 - config.standbys
-        if len(self.groups) > most:
-            raise ConfigError(
-                f"{len(self.groups)} processes for {config.robots} robots; this host runs at most "
-                f"{most}, so let some share one with --processes"
-            )
+        check_processes(len(self.groups), config.robots, 3 + config.standbys)
         keys = load_public(config.keys)
         self.bundle = open_bundle(config.bundle, keys)
         policy_of(OnnxPolicy(self.bundle), 0, config.robots)  # one that is cut fits one team size
@@ -157,7 +152,10 @@ class Fleet:
 
     def _start_child(self, name: str, command: list[str], hear: OnLine | None = None) -> Child:
         log = self.config.folder / "logs" / f"{name}.log"
-        child = Child(name, command, self._env, log, hear or self._on_line)
+        env, air = self._env, self.config.air
+        if air is not None:
+            command, env = at_home(air, self.config.folder, self.domain, name, command, env)
+        child = Child(name, command, env, log, hear or self._on_line)
         self.children[name] = child
         check_stop()
         return child
@@ -174,12 +172,7 @@ class Fleet:
 
     def _parameters(self, robot: int) -> dict[str, Any]:
         """Of a robot's policy node."""
-        own = self.config.options_of(robot).model_dump(exclude={"host", "link", "name", "type"})
-        shadow = self.config.shadow
-        looks_on = {} if shadow is None else {"shadow": str(located(shadow).resolve())}
-        team = {"robot": robot, "team_size": self.config.robots}
-        token = {"faults_token": str(self.config.faults_token)} if own["allow_faults"] else {}
-        return {**self.what_to_fly(), **team, **own, **token, **looks_on}
+        return {**self.what_to_fly(), **self.config.parameters_of(robot)}
 
     def what_to_fly(self) -> dict[str, str]:
         """Parameters of every node that opens the bundle."""
@@ -356,11 +349,16 @@ class Fleet:
             raise ConfigError("fault injection is off; start the fleet with faults allowed")
         if signal_to_process:
             return self.freeze(fault.robot) if fault.kind == "freeze" else self.kill(fault.robot)
+        if self.config.air is not None and self.config.air.takes(fault, time.monotonic()):
+            self.log("fault", kind=fault.kind, robot=fault.robot, duration_s=fault.duration_s)
+            return time.time()
         self.children["fault_node"].tell(asdict(fault))
         return time.time()
 
     def stop_team(self) -> None:
         """Emergency stop, until everybody has confirmed it or a few seconds are over."""
+        if self.config.air is not None:
+            self.config.air.look(float("inf"))
         found = Confirmations(self.config.robots)
         told = {"team_size": self.config.robots}
         self._spawn("estop_node", told, "operator", hear=found.take)
@@ -375,11 +373,13 @@ class Fleet:
         return any("stalled" in text or "no sensor frame" in text for text in self.live.warnings)
 
     def check(self, expected_dead: set[int]) -> None:
-        """Notice nodes that ended without having been broken on purpose.
+        """Notice nodes that ended without having been broken on purpose, and end what is over.
 
         Raises:
             NotReadyError: one did.
         """
+        if self.config.air is not None:
+            self.config.air.look(time.monotonic())
         for name, child in self.children.items():
             if child.running:
                 continue

@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from swarmhold.hardware.errors import ConfigError, NotReadyError, hint
-from swarmhold.hardware.fleet.environment import ALONE, Network
+from swarmhold.hardware.fleet.environment import ALONE, Network, environment
 from swarmhold.hardware.fleet.file import FleetFile
+from swarmhold.hardware.network.air import Air
 
 SPARE = 1  # participants of a host beyond those of the fleet file: the fault node, a tool
 # Slower than on one host, since every announcement goes to every participant elsewhere, and more
 # patient: five must be lost in a row before a host is given up and has to be found again.
 ANNOUNCE_S, LEASE_S = 2.0, 10.0
+MOST_ON_AIR = 6  # participants of a host of a simulated radio, the base being the fullest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,27 @@ def network_of(fleet: FleetFile, host: str) -> Network:
         for name in fleet.used_hosts
     )
     return Network(str(fleet.hosts[host].address), peers, ANNOUNCE_S, LEASE_S)
+
+
+def at_home(
+    air: Air, folder: Path, domain: int, name: str, command: list[str], env: dict[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a process on its host of a simulated radio.
+
+    Args:
+        air: with all hosts.
+        folder: of the flight.
+        domain: ROS domain.
+        name: of the process.
+        command: program and arguments.
+        env: as it were on one host.
+    """
+    host, addresses = air.home(name), air.hosts.addresses
+    peers = tuple((address, MOST_ON_AIR) for address in addresses.values())
+    place = folder / "hosts" / host
+    place.mkdir(parents=True, exist_ok=True)
+    own = environment(place, domain, Network(addresses[host], peers, ANNOUNCE_S, LEASE_S))
+    return air.hosts.on(host, *command), {**env, **own, "ROS_LOG_DIR": env["ROS_LOG_DIR"]}
 
 
 def participants(fleet: FleetFile, host: str) -> int:

@@ -1,4 +1,4 @@
-"""A radio that is dead, cut off, lossy or late, and senders that lie, repeat or double."""
+"""A radio that is dead, cut off, lossy, late, out of order; and senders that lie or double."""
 
 from __future__ import annotations
 
@@ -8,29 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from swarmhold.hardware.controller import addressed
-from swarmhold.hardware.faults import BAD_S, GOOD_S, JITTER
+from swarmhold.hardware.faults import BEHIND_S, JITTER
 from swarmhold.hardware.injection.schedule import Acting, Kinds
+from swarmhold.hardware.injection.spells import Spells
 from swarmhold.hardware.messages import SUPERVISOR, RobotState
 
 GHOST = 0xFFFF_FFFF  # boot id of a second sender under the same name
 CONGESTED_S = 1.0  # s, correlation time of a delay
 _NOWHERE = (float("nan"),) * 3
-
-
-class Link:
-    """One direction between two ends: good and bad spells (Gilbert, 1960; Elliott, 1963)."""
-
-    def __init__(self) -> None:
-        """Good, for a time that is drawn when it is first used."""
-        self._bad, self._until = True, -np.inf
-
-    def loses(self, drop: Acting, now: float) -> bool:
-        """Whether a message at `now` (s) is lost."""
-        while now >= self._until:
-            self._bad = not self._bad
-            start = now if self._until == -np.inf else self._until
-            self._until = start + drop.draws.exponential(BAD_S if self._bad else GOOD_S)
-        return self._bad and bool(drop.draws.random() < drop.size)
 
 
 class Queue:
@@ -59,6 +44,31 @@ class Queue:
         return ready
 
 
+class Bypass:
+    """A channel with a longer way beside it: messages that take it are overtaken by later ones."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._behind: list[tuple[float, RobotState]] = []
+
+    def through(
+        self, messages: list[RobotState], reorder: Acting | None, now: float
+    ) -> list[RobotState]:
+        """What comes out at `now` (s), in this order; all that is still in it when it ends."""
+        if reorder is None:
+            late, self._behind = [message for _, message in self._behind], []
+            return [*late, *messages]
+        late = [message for at, message in self._behind if at <= now]
+        self._behind = [(at, message) for at, message in self._behind if at > now]
+        ready = []
+        for message in messages:
+            if reorder.draws.random() < reorder.size:
+                self._behind.append((now + BEHIND_S, message))
+            else:
+                ready.append(message)
+        return [*ready, *late]
+
+
 class Radio:
     """What one robot's radio sends and hears."""
 
@@ -68,10 +78,10 @@ class Radio:
         others = [other for other in range(team_size) if other != robot]
         self._ends = [*others, SUPERVISOR]
         self._n = team_size
-        self._out = {end: Link() for end in self._ends}
-        self._in = {end: Link() for end in self._ends}
+        self._out = {end: Spells() for end in self._ends}
+        self._in = {end: Spells() for end in self._ends}
         self._replayed: RobotState | None = None
-        self._queue = Queue()
+        self._queue, self._bypass = Queue(), Bypass()
 
     def hears(self, sender: int, acting: Kinds, cut: set[int], now: float) -> bool:
         """Whether a message of that robot, or of the supervisor, comes in.
@@ -84,8 +94,8 @@ class Radio:
         """
         if "link_loss" in acting or ("partition" in acting and sender not in cut):
             return False
-        link = self._in.get(sender)  # none to who is not in the roster
-        return link is None or not ("drop" in acting and link.loses(acting["drop"], now))
+        link, drop = self._in.get(sender), acting.get("drop")  # none to who is not in the roster
+        return link is None or drop is None or not link.lose(drop.size, drop.draws, now)
 
     def send(self, state: RobotState, acting: Kinds, cut: set[int], now: float) -> list[RobotState]:
         """What goes out at `now` instead of one state for everybody."""
@@ -97,7 +107,8 @@ class Radio:
                 for message in self._each(whole)
                 if self._reaches(message.recipient, acting, cut, now)
             ]
-        return self._queue.through(out, acting.get("delay"), now)
+        out = self._queue.through(out, acting.get("delay"), now)
+        return self._bypass.through(out, acting.get("reorder"), now)
 
     def _versions(self, state: RobotState, acting: Kinds) -> Iterator[RobotState]:
         """What the robot, and whoever uses its name, says."""
@@ -140,4 +151,5 @@ class Radio:
     def _reaches(self, end: int, acting: Kinds, cut: set[int], now: float) -> bool:
         if "partition" in acting and end not in cut:
             return False
-        return not ("drop" in acting and self._out[end].loses(acting["drop"], now))
+        drop = acting.get("drop")
+        return drop is None or not self._out[end].lose(drop.size, drop.draws, now)

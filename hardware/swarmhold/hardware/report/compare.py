@@ -83,9 +83,15 @@ def world_of(report: Told) -> str:
     return str(report.get("link") or report["world"])
 
 
+def over(report: Told) -> str:
+    """What its nodes met over, if not over loopback."""
+    network = str(report.get("network") or "")
+    return "" if network == "loopback" else network
+
+
 def names_of(reports: Sequence[Told]) -> list[str]:
     """Of their worlds, told apart where two are of one."""
-    names = [world_of(report) for report in reports]
+    names = [f"{world_of(report)} {over(report)}".strip() for report in reports]
     seen: Counter[str] = Counter()
     out = []
     for name in names:

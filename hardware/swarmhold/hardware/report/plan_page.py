@@ -15,6 +15,7 @@ from swarmhold.hardware.report.compare import (
     Line,
     compare,
     names_of,
+    over,
     reasons,
     summary,
     verdict,
@@ -87,7 +88,8 @@ def render(runs: Sequence[Told]) -> str:
 
 def _run(run: Told) -> Html:
     plan, world = run["plan"], WORLDS.get(run["world"], run["world"].upper())
-    world += f": {run['link'].upper()}" if run.get("link") else ""
+    through = run.get("link") or over(run)
+    world += f": {through.upper()}" if through else ""
     what = f"{run['bundle']}, {plan['robots']} robots, {run['scenario']}, seed {plan['seed']}"
     aborted = Html(f"<p class='alarm'>Aborted: {of(run['aborted'])}</p>" if run["aborted"] else "")
     body = Html(f"""

@@ -29,6 +29,7 @@ ASKS = 0.05  # share of the largest set-point by which shares of it differ
 LAG_S = 0.15  # s by which motion follows set-points
 SPAN = 2  # ticks on either side, over which speeds are taken
 DECIDES = 0.2  # share of decisions that are lacking
+ASTRAY = 0.02  # share of the messages that come out of turn, beyond what was usual
 
 Probe = Callable[[Trace, FaultSpec, float, float], bool]
 
@@ -119,6 +120,13 @@ def _lossy(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
         return bool(copies.sum() < RATE * copies.max() * len(copies))
     usual = _before(heard, fault.start_s).sum() / since
     return bool(inside.sum() / (end - start) < RATE * usual)
+
+
+def _out_of_order(trace: Trace, fault: FaultSpec, start: float, end: float) -> bool:
+    heard = trace.heard[fault.robot]
+    now = heard.in_turn[_within(heard, start, end)]
+    then = heard.in_turn[_before(heard, fault.start_s)]
+    return bool(len(now) and len(then)) and bool(now.mean() < then.mean() - ASTRAY)
 
 
 def _claims(trace: Trace, robot: int, chosen: Bool) -> Float:
@@ -255,5 +263,6 @@ PROBES: dict[str, Probe] = {
     "slow": _held_back,
     "duplicate": _two_senders,
     "drop": _lossy,
+    "reorder": _out_of_order,
     "overrun": _dithers,
 }

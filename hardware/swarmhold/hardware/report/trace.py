@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.errors import MessageError
+from swarmhold.hardware.messages import WORD
 from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.report.flight import Flight
@@ -34,6 +35,7 @@ class Heard:
         speed: (K) share of the largest set-point that it drives itself with; NaN where unknown.
         wanted: (K, 2) m/s, world, how it tells itself to move; NaN where unknown.
         decided: (K) whether it had decided anew.
+        in_turn: (K) whether it is the next one after that which came before.
     """
 
     t: Float
@@ -45,6 +47,7 @@ class Heard:
     speed: Float
     wanted: Float
     decided: Bool
+    in_turn: Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +141,14 @@ def _state_row(
     if len(bits) == n and n > 1:
         hears = float(((np.delete(bits, robot) & Accusation.HEARD) != 0).mean())
     late = received - state.stamp
-    return [(received - started, late, state.boot_id, *state.position, hears, state.yaw)]
+    place = *state.position, hears, state.yaw
+    return [(received - started, late, state.boot_id, *place, state.seq)]
 
 
 def _as_heard(
     rows: list[tuple[float, ...]], sent: list[tuple[float, ...]], at: Float, inference: Float
 ) -> Heard:
-    table = np.array(rows, float).reshape(-1, 8)
+    table = np.array(rows, float).reshape(-1, 9)
     t, yaw = table[:, 0], table[:, 7]
     orders = np.array(sent, float).reshape(-1, 4)
     ahead, aside = (last_at(orders[:, 0], orders[:, k], t) for k in (2, 3))
@@ -159,7 +163,18 @@ def _as_heard(
         speed=last_at(orders[:, 0], orders[:, 1], t),
         wanted=wanted[:, :2],
         decided=last_at(at, np.asarray(inference > 0.0, float), t) > 0.0,
+        in_turn=in_turn(table[:, 2], table[:, 8]),
     )
+
+
+def in_turn(boots: Float, numbers: Float) -> Bool:
+    """(K) whether a message has the number that follows the last one of its boot, or the same."""
+    last: dict[float, int] = {}
+    out = np.ones(len(boots), bool)
+    for k, (boot, number) in enumerate(zip(boots, numbers.astype(int), strict=True)):
+        out[k] = (number - last.get(boot, number)) % WORD <= 1
+        last[boot] = number
+    return out
 
 
 def last_at(times: Float, values: Float, t: Float) -> Float:

@@ -1,7 +1,8 @@
 """A cable between network namespaces that can be cut, slow, lossy and out of order.
 
-This kernel may have no `netem`, so the cable is a process of its own: it opens one TAP device in
-every namespace and passes Ethernet frames between them. Commands are JSON lines on standard input,
+A kernel may have no `netem`, so the cable is a process of its own: it makes the namespaces, opens
+one TAP device in each and passes Ethernet frames between them. Nothing of it has a name, so that
+all is gone with the last process, however that ends. Commands are JSON lines on standard input,
 each answered by one on standard output: how many frames and bytes have passed so far.
 """
 
@@ -13,16 +14,20 @@ import fcntl
 import heapq
 import json
 import os
-import random
 import select
 import struct
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from swarmhold.hardware.faults import BEHIND_S
+from swarmhold.hardware.injection.spells import Spells
+
 DEVICE = "cable"  # name of the interface in every namespace
 LARGEST = 2048  # bytes of a frame
-BEHIND_S = 0.03  # how long a frame out of order is kept back
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 _CLONE_NEWNET = 0x40000000
 _ETHERNET = 14  # bytes of header, which no radio budget counts
@@ -38,6 +43,7 @@ class Trouble:
         delay_s: every frame comes later by this.
         jitter_s: and by up to this more, in order.
         drop: share that is lost.
+        bursts: share that is lost in bad spells, which come and go.
         reorder: share that is kept back, so that later ones overtake it.
     """
 
@@ -45,6 +51,7 @@ class Trouble:
     delay_s: float = 0.0
     jitter_s: float = 0.0
     drop: float = 0.0
+    bursts: float = 0.0
     reorder: float = 0.0
 
 
@@ -52,18 +59,20 @@ class Trouble:
 class Line:
     """One direction between two hosts: its trouble, its dice, what has passed."""
 
-    dice: random.Random
+    dice: np.random.Generator
     trouble: Trouble = Trouble()
     frames: int = 0
     bytes: int = 0
     multicast: int = 0
     lost: int = 0
     _last: float = 0.0
+    _spells: Spells = field(default_factory=Spells)
 
     def due(self, now: float) -> float | None:
         """When a frame sent now arrives, s; None: never."""
         trouble = self.trouble
-        if trouble.cut or self.dice.random() < trouble.drop:
+        burst = trouble.bursts > 0.0 and self._spells.lose(trouble.bursts, self.dice, now)
+        if trouble.cut or burst or self.dice.random() < trouble.drop:
             self.lost += 1
             return None
         at = now + trouble.delay_s + self.dice.uniform(0.0, trouble.jitter_s)
@@ -89,9 +98,9 @@ class Switch:
     _under_way: list[tuple[float, int, int, bytes]] = field(default_factory=list)
     _count: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         pairs = [(a, b) for a in range(self.hosts) for b in range(self.hosts) if a != b]
-        self.lines = {pair: Line(random.Random(f"{self.seed}/{pair}")) for pair in pairs}
+        self.lines = {pair: Line(np.random.default_rng([self.seed, *pair])) for pair in pairs}
 
     def send(self, source: int, frame: bytes, now: float) -> None:
         """A host sends a frame: to whom it is for, or to all."""
@@ -124,25 +133,48 @@ class Switch:
         return max(0.0, self._under_way[0][0] - now) if self._under_way else None
 
 
-def open_tap(namespace: str) -> int:
-    """A TAP device in a namespace; it is gone when the descriptor is closed."""
+def open_host(address: str) -> tuple[int, int]:
+    """A network namespace of its own, which this process is in from now on, with a TAP device.
+
+    Args:
+        address: IPv4, of the device.
+
+    Returns:
+        Descriptors of both; they are gone when these are closed, and nobody is in there any more.
+
+    Raises:
+        OSError: the kernel refuses, or `ip` does.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    with open(f"/run/netns/{namespace}") as entry:
-        if libc.setns(entry.fileno(), _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter network namespace {namespace}")
-    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH", DEVICE.encode(), _IFF_TAP | _IFF_NO_PI))
-    return device
+    if libc.unshare(_CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "no network namespaces here")
+    space = os.open("/proc/self/ns/net", os.O_RDONLY)
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH", DEVICE.encode(), _IFF_TAP | _IFF_NO_PI))
+    for words in (
+        ("addr", "add", f"{address}/24", "dev", DEVICE),
+        ("link", "set", DEVICE, "addrgenmode", "none"),
+        *(("link", "set", device, "up") for device in ("lo", DEVICE)),
+    ):
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(0, f"ip {' '.join(words)}: {done.stderr.strip()}")
+    return space, tap
 
 
-def serve(namespaces: list[str], seed: int) -> None:
-    """Pass frames until standard input ends."""
-    taps = [open_tap(name) for name in namespaces]
+def serve(addresses: list[str], seed: int) -> None:
+    """Pass frames between hosts of such addresses until standard input ends."""
+    try:
+        spaces, taps = zip(*map(open_host, addresses), strict=True)
+    except OSError as error:
+        print(json.dumps({"event": "failed", "reason": error.strerror}), flush=True)
+        return
+    paths = [f"/proc/{os.getpid()}/fd/{space}" for space in spaces]
+    print(json.dumps({"event": "ready", "namespaces": paths}), flush=True)
     switch = Switch(len(taps), seed)
     poll = select.poll()
     for descriptor in (0, *taps):
         poll.register(descriptor, select.POLLIN)
-    print(json.dumps({"event": "ready"}), flush=True)
     while True:
         left = switch.wait(time.monotonic())
         for descriptor, _ in poll.poll(None if left is None else 1000 * left):
@@ -170,8 +202,8 @@ def _obey(switch: Switch) -> bool:
     if not line:
         return False
     command = json.loads(line)
-    for source, target in command.get("lines", []):
-        switch.lines[source, target].trouble = Trouble(**command["trouble"])
+    for source, target, trouble in command.get("troubles", []):
+        switch.lines[source, target].trouble = Trouble(**trouble)
     counted = ("frames", "bytes", "multicast", "lost")
     passed = [
         [*pair, {name: getattr(line, name) for name in counted}]

@@ -1,0 +1,1 @@
+"""Hosts on one machine: network namespaces, and between them cables that break below DDS."""
