@@ -48,7 +48,10 @@ class Dataset:
         parts = list(self.shards(split))
         if not parts:
             flights = len(self.manifest.flights)
-            raise ConfigError(f"{self.folder} holds no {split} flights ({flights} in all)")
+            raise ConfigError(
+                f"{self.folder} holds no {split} flights ({flights} in all); build it from more "
+                "recordings, of several one is held out"
+            )
         return {name: np.concatenate([part[name] for part in parts]) for name in FIELDS}
 
     def load(self, entry: ShardEntry) -> Arrays:
