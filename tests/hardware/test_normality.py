@@ -79,6 +79,18 @@ def test_standing_still_neither_accuses_nor_clears() -> None:
     assert when[-1] < 59, "it does again what it is told"
 
 
+@pytest.mark.parametrize("wrong", [40, 400])
+def test_who_acts_as_it_should_again_is_cleared_however_long_it_did_not(wrong) -> None:
+    told = np.tile((1.0, 0.0), (wrong, 1))
+    _, guilty = follow(told, -told)
+    when, cleared = follow(told[:40], told[:40], state=guilty, start=wrong)
+    assert 0 < len(when) <= 40 - 5, "its motion is smoothed, and a second must pass"
+    again, _ = follow(told[:40], -told[:40], state=cleared, start=wrong + 40)
+    _, honest = follow(told[:40], told[:40])
+    first, _ = follow(told[:40], -told[:40], state=honest, start=40)
+    assert again[0] < first[0], "and is found sooner when it relapses"
+
+
 def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:
     told = np.tile((1.0, 0.0), (60, 1))
     lazy = replace(CONFIG, stall_s=3.0)
