@@ -123,13 +123,16 @@ def test_one_doubter_makes_a_suspect_of_who_is_on_probation_and_no_outcast():
 @pytest.mark.parametrize(("fault", "for_s"), [("liar", 0.5), ("silent", 4.0), ("reboot", 0.1)])
 def test_who_relapses_again_and_again_gains_less_and_less(fault, for_s):
     """It behaves for as long as it takes to be trusted, and fails again at once."""
-    story, lengths = Story(), []
+    story, lengths, early = Story(), [], []
     for _ in range(6):
         story.run(against(FAULTS[fault]), for_s)
         story.until(HealthState.PROBATION)
+        begin = len(story.weights)
         lengths.append(story.until(HealthState.HEALTHY))
+        early.append(story.weights[begin + round(0.6 * CONFIG.probation_s / story.tick)])
     grown = [min(CONFIG.probation_s * 2**k, CONFIG.probation_max_s) for k in range(6)]
     assert lengths == pytest.approx(grown, abs=0.2)
+    assert early == pytest.approx([(3.0 / grown[k]) ** (k + 1) for k in range(6)], abs=0.02)
 
 
 def test_a_robot_that_keeps_rebooting_on_probation_never_gets_beyond_it():

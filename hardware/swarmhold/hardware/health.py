@@ -356,10 +356,10 @@ def _weight(
 ) -> Float:
     """Weights fall fast and rise slowly; outcasts are at 0 at once.
 
-    On probation a robot is trusted as much as it has shown of its probation, and while somebody
-    doubts it, no more than a suspect.
+    On probation a robot is trusted by how much of it lies behind it, the later the more relapses
+    it has to its name, and while somebody doubts it, no more than a suspect.
     """
-    shown = np.clip(held / _probation_s(config, relapses), 0.0, 1.0)
+    shown = np.clip(held / _probation_s(config, relapses), 0.0, 1.0) ** np.maximum(relapses, 1)
     shown = np.where(doubted, np.minimum(shown, config.suspect_weight), shown)
     on_trial = after == _PROBATION
     target = np.where(after == _SUSPECT, config.suspect_weight, 1.0)
