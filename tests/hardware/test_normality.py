@@ -100,6 +100,30 @@ def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:
     assert not len(follow(told, 0.3 * told, lazy)[0])
 
 
+def test_who_may_be_held_is_accused_of_standing_for_no_longer_than_it_stood_when_it_was_not() -> (
+    None
+):
+    lazy, asked = replace(CONFIG, stall_s=3.0), np.array([[1.0, 0.0]])
+    state, found = normality_init((), 1, 2), []
+
+    def stand(seconds, held, told=asked):
+        nonlocal state
+        for _ in range(round(seconds / TICK)):
+            now = TICK * len(found)
+            state, _, accused = normality_step(
+                lazy, state, told, 0.0 * asked, np.ones(1, bool), now, np.array([held])
+            )
+            found.append(bool(accused[0]))
+        return found[-1]
+
+    assert not stand(20.0, held=True), "it may have to"
+    assert stand(5.0, held=False)
+    assert stand(1.0, held=True) and not stand(2.0, held=True), "somebody stands before it now"
+    assert stand(0.2, held=False), "as soon as it stands for no reason again"
+    assert not stand(3.0, held=True, told=0.0 * asked), "nobody asks it to move"
+    assert not stand(2.0, held=False), "and all begins anew"
+
+
 def test_without_calibration_nobody_is_accused() -> None:
     told = np.tile((1.0, 0.0), (60, 1))
     assert not len(follow(told, -told, NormalityConfig())[0])

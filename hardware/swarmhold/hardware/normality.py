@@ -130,8 +130,11 @@ def normality_step(
     obeyed = np.clip(along / np.maximum(much, 1e-9), 0.0, 1.0)
     departure = np.sqrt(np.sum((done - obeyed[..., None] * asked) ** 2, axis=-1))
     inert = (much > ASKED**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
-    free = judged if held is None else judged & ~held
-    stood = np.where(free, np.where(inert, state.stood + dt, 0.0), state.stood)
+    stands = judged & inert
+    waits = stands & (False if held is None else held)
+    stood = np.where(judged & ~inert, 0.0, state.stood + dt * (stands & ~waits))
+    # It may be its filter that holds it now: what was found before does not count for ever.
+    stood = np.where(waits, np.maximum(stood - dt, np.minimum(stood, config.stall_s)), stood)
     excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
     excess = np.where(judged & ~inert, excess, state.excess)
     if config.limit_s > 0.0:  # slack is little, and a large sum would last for long
