@@ -89,6 +89,9 @@ def test_who_acts_as_it_should_again_is_cleared_however_long_it_did_not(wrong) -
     _, honest = follow(told[:40], told[:40])
     first, _ = follow(told[:40], -told[:40], state=honest, start=40)
     assert again[0] < first[0], "and is found sooner when it relapses"
+    slides = np.tile((0.0, 0.09), (40, 1))
+    when, _ = follow(told[:40], slides, state=guilty, start=wrong)
+    assert len(when) >= 40 - 5, "but not who slides along a wall"
 
 
 def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:

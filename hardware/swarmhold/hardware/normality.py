@@ -41,7 +41,8 @@ ASKED = 0.2  # share of the action's bound from which on a robot is asked to mov
 LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
 HELD_M = 0.03  # beyond the filter's separation, at which it may hold a robot entirely
 INERT = 0.1  # share of the expected motion below which it stands
-CLEARS_S = 1.0  # s of doing what is right, after which nobody is accused any more
+CLEARS_S = 1.0  # s of moving as one is asked to, after which nobody is accused any more
+OBEYS = 0.5  # share of what it is asked for that a robot must do, to be seen to obey
 
 
 class Acts(Protocol):
@@ -137,8 +138,10 @@ def normality_step(
     stood = np.where(waits, np.maximum(stood - dt, np.minimum(stood, config.stall_s)), stood)
     excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
     excess = np.where(judged & ~inert, excess, state.excess)
-    if config.limit_s > 0.0:  # slack is little, and a large sum would last for long
-        excess = np.minimum(excess, config.limit_s + CLEARS_S * config.slack)
+    if config.limit_s > 0.0:  # what has long been wrong need not be right for as long
+        obeys = (much > ASKED**2) & (obeyed > OBEYS) & (departure < config.slack)
+        nearly = config.limit_s + CLEARS_S * config.slack
+        excess = np.minimum(excess, np.where(obeys & judged, nearly, 2.0 * config.limit_s))
     accused = (excess > config.limit_s) & (config.limit_s > 0.0)
     accused |= (stood > config.stall_s) & (config.stall_s > 0.0)
     return NormalityState(now, asked, done, excess, stood), departure, accused
