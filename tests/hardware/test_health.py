@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarmhold.hardware.authority import merge_weights
 from swarmhold.hardware.health import (
     PROOFS,
     HealthConfig,
@@ -16,7 +17,6 @@ from swarmhold.hardware.health import (
     HealthState,
     health_init,
     health_step,
-    merge_weights,
 )
 from swarmhold.hardware.monitor import (
     BITS,

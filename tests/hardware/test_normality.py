@@ -79,6 +79,21 @@ def test_standing_still_neither_accuses_nor_clears() -> None:
     assert when[-1] < 59, "it does again what it is told"
 
 
+@pytest.mark.parametrize("wrong", [40, 400])
+def test_who_acts_as_it_should_again_is_cleared_however_long_it_did_not(wrong) -> None:
+    told = np.tile((1.0, 0.0), (wrong, 1))
+    _, guilty = follow(told, -told)
+    when, cleared = follow(told[:40], told[:40], state=guilty, start=wrong)
+    assert 0 < len(when) <= 40 - 5, "its motion is smoothed, and a second must pass"
+    again, _ = follow(told[:40], -told[:40], state=cleared, start=wrong + 40)
+    _, honest = follow(told[:40], told[:40])
+    first, _ = follow(told[:40], -told[:40], state=honest, start=40)
+    assert again[0] < first[0], "and is found sooner when it relapses"
+    slides = np.tile((0.0, 0.09), (40, 1))
+    when, _ = follow(told[:40], slides, state=guilty, start=wrong)
+    assert len(when) >= 40 - 5, "but not who slides along a wall"
+
+
 def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:
     told = np.tile((1.0, 0.0), (60, 1))
     lazy = replace(CONFIG, stall_s=3.0)
@@ -86,6 +101,30 @@ def test_who_stands_for_longer_than_anybody_ever_did_is_accused() -> None:
     assert 30 <= when[0] <= 45
     assert not len(follow(0.1 * told, np.zeros_like(told), lazy)[0]), "it is hardly asked to move"
     assert not len(follow(told, 0.3 * told, lazy)[0])
+
+
+def test_who_may_be_held_is_accused_of_standing_for_no_longer_than_it_stood_when_it_was_not() -> (
+    None
+):
+    lazy, asked = replace(CONFIG, stall_s=3.0), np.array([[1.0, 0.0]])
+    state, found = normality_init((), 1, 2), []
+
+    def stand(seconds, held, told=asked):
+        nonlocal state
+        for _ in range(round(seconds / TICK)):
+            now = TICK * len(found)
+            state, _, accused = normality_step(
+                lazy, state, told, 0.0 * asked, np.ones(1, bool), now, np.array([held])
+            )
+            found.append(bool(accused[0]))
+        return found[-1]
+
+    assert not stand(20.0, held=True), "it may have to"
+    assert stand(5.0, held=False)
+    assert stand(1.0, held=True) and not stand(2.0, held=True), "somebody stands before it now"
+    assert stand(0.2, held=False), "as soon as it stands for no reason again"
+    assert not stand(3.0, held=True, told=0.0 * asked), "nobody asks it to move"
+    assert not stand(2.0, held=False), "and all begins anew"
 
 
 def test_without_calibration_nobody_is_accused() -> None:

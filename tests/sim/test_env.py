@@ -97,6 +97,14 @@ def test_a_reboot_comes_back_with_another_boot_id():
     assert steps[-1].truth.healthy[0, 1]
 
 
+def test_every_reboot_has_a_boot_id_of_its_own():
+    env = SwarmEnv("rendezvous", "epuck", 1, 3)
+    play(
+        env, steps=45, faults=[[FaultSpec("reboot", 1, 0.5, 0.5), FaultSpec("reboot", 1, 2.5, 0.5)]]
+    )
+    assert env.evidence().said.boot_id[0, 0].tolist() == [1, 3, 1]
+
+
 def test_runaways_leave_and_tell_the_truth():
     env = SwarmEnv("rendezvous", "crazyflie", 1, 3)
     _, steps = play(env, steps=60, faults=one_fault("runaway"))

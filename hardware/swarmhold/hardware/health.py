@@ -30,6 +30,7 @@ _SILENT, _STUCK, _MISMATCH, _REBOOT, _SEEN, _HEARD, _OFF, _OFFS = (
     )
 )
 _MOST_OFF = BITS(Accusation.OFFSET | Accusation.OFFSETS)
+_MOST_RELAPSES = 10
 
 
 class HealthState(IntEnum):
@@ -57,7 +58,8 @@ class HealthConfig:
         return_s: a robot that was lost for less comes back through SUSPECT.
         dwell_s: least evidence-free time in quarantine.
         probation_s: first probation; it doubles with every relapse, up to `probation_max_s`.
-        probation_max_s: longest probation.
+        probation_max_s: longest probation, and how long one is healthy for a relapse to be
+            forgotten.
         suspect_weight: weight of a robot under reversible doubt.
         down_s: time constant of a weight that falls on soft evidence.
         up_s: time constant of a weight that rises.
@@ -85,7 +87,7 @@ class FusionState:
         since: s, when the state was entered.
         doubt_at: s, when evidence was last present.
         doubt_since: s, when the present doubt began; infinity without doubt.
-        relapses: quarantines and losses so far.
+        relapses: quarantines, losses and sudden reboots that are not forgotten.
         weight: present weight.
         reason: evidence bits that brought the robot into its state.
     """
@@ -272,12 +274,13 @@ def health_step(
     doubt_since = np.where(doubt, np.minimum(state.doubt_since, now), np.inf)
     after = _transition(config, state, found, now, doubt_at, doubt_since, inputs.estopped)
     changed = after != state.state
-    fallen = changed & ((after == _LOST) | (after == _QUARANTINED))
-    relapses = np.minimum(state.relapses + fallen, 10).astype(np.int16)
-    since = np.where(changed, now, state.since)
+    relapses = _relapses(config, state, after, now)
+    restarted = (after == _PROBATION) & found.reboot
+    since = np.where(changed | restarted, now, state.since)
     reason = np.where(found.reasons != 0, found.reasons, state.reason)
     reason = np.where(after == _HEALTHY, 0, reason).astype(BITS, copy=False)
-    weight = _weight(config, state, after, since, relapses, now)
+    doubted = now - doubt_at < config.clear_s
+    weight = _weight(config, state, after, doubted, now - since, relapses, now)
     new = FusionState(
         last_now=np.full(state.last_now.shape, now),
         state=after,
@@ -330,70 +333,43 @@ def _probation_s(config: HealthConfig, relapses: Int) -> Float:
     return np.minimum(grown, config.probation_max_s)
 
 
+def _relapses(config: HealthConfig, state: FusionState, after: Int, now: float) -> Int:
+    """One more for whoever falls; who was healthy for long enough before has fewer to its name."""
+    changed, was_healthy = after != state.state, state.state == _HEALTHY
+    fallen = changed & ((after == _LOST) | (after == _QUARANTINED))
+    fallen |= was_healthy & (after == _PROBATION)
+    good = np.minimum((now - state.since) / config.probation_max_s, _MOST_RELAPSES)
+    forgotten = np.where(changed & was_healthy, np.floor(good), 0.0)
+    left = np.maximum(state.relapses - forgotten, 0.0)
+    relapses: Int = np.minimum(left + fallen, _MOST_RELAPSES).astype(np.int16)
+    return relapses
+
+
 def _weight(
-    config: HealthConfig, state: FusionState, after: Int, since: Float, relapses: Int, now: float
+    config: HealthConfig,
+    state: FusionState,
+    after: Int,
+    doubted: Bool,
+    held: Float,
+    relapses: Int,
+    now: float,
 ) -> Float:
-    """Weights fall fast and rise slowly; outcasts are at 0 at once."""
-    ramp = np.clip((now - since) / _probation_s(config, relapses), 0.0, 1.0)
-    target = np.ones(after.shape)
-    target = np.where(after == _SUSPECT, config.suspect_weight, target)
-    target = np.where(after == _PROBATION, 0.5 * ramp, target)
+    """Weights fall fast and rise slowly; outcasts are at 0 at once.
+
+    On probation a robot is trusted by how much of it lies behind it, the later the more relapses
+    it has to its name, and while somebody doubts it, no more than a suspect.
+    """
+    shown = np.clip(held / _probation_s(config, relapses), 0.0, 1.0) ** np.maximum(relapses, 1)
+    shown = np.where(doubted, np.minimum(shown, config.suspect_weight), shown)
+    on_trial = after == _PROBATION
+    target = np.where(after == _SUSPECT, config.suspect_weight, 1.0)
     dt = np.where(np.isnan(state.last_now), 0.0, now - state.last_now)[..., None]
     falling = target < state.weight
     share = 1.0 - np.exp(-dt / np.where(falling, config.down_s, config.up_s))
     weight = state.weight + share * (target - state.weight)
-    weight = np.where(after == _PROBATION, np.minimum(weight, target), weight)
+    passed = (after == _HEALTHY) & (state.state == _PROBATION)
+    risen = np.minimum(np.where(on_trial, shown, 1.0), state.weight + dt / config.up_s)
+    weight = np.where(on_trial | passed, risen, weight)
     out = (after == _LOST) | (after == _QUARANTINED) | (after == _ESTOPPED)
     weight = np.where(out, 0.0, np.clip(weight, 0.0, 1.0))
     return np.where((after == _HEALTHY) & (weight > 0.99), 1.0, weight)
-
-
-def bounded(table: Float, local: Float, own: Bool) -> Float:
-    """What of a table is within the supervisor's authority.
-
-    It may condemn up to floor((N - 1) / 2) robots that oneself has nothing against. One that
-    condemns more is broken, deaf or lying, and is not believed in anything.
-
-    Args:
-        table: (..., N) weights of the last table.
-        local: (..., N) local verdict.
-        own: (..., N) True at the robot's own entry.
-
-    Returns:
-        (..., N) weights: of the table, or of the local verdict.
-    """
-    n = table.shape[-1]
-    alone = (table < 0.5) & (local >= 0.5) & ~own
-    beyond = alone.sum(axis=-1, keepdims=True) > (n - 1) // 2
-    return np.where(beyond, local, table)
-
-
-def merge_weights(
-    table: Float,
-    table_age_s: Float,
-    local: Float,
-    own_hard: Bool,
-    lease_s: float = 1.0,
-    fade_s: float = 5.0,
-) -> Float:
-    """The weights a robot acts on.
-
-    While the supervisor's table is leased, the lower of table and local verdict counts. After
-    that the table fades into the local verdict. What the robot itself saw lying or sending
-    garbage is masked at once, whatever others say.
-
-    Args:
-        table: (..., N) weights of the last table.
-        table_age_s: (...) s since it was received; infinity if none ever was.
-        local: (..., N) local verdict.
-        own_hard: (..., N) own hard evidence.
-        lease_s: lease of a table.
-        fade_s: time constant of the fading.
-
-    Returns:
-        (..., N) weights.
-    """
-    late = np.maximum(table_age_s - lease_s, 0.0)[..., None]
-    keep = np.exp(-late / fade_s)
-    blended = np.where(late > 0.0, keep * table + (1.0 - keep) * local, table)
-    return np.where(own_hard, 0.0, np.minimum(blended, local))

@@ -41,6 +41,8 @@ ASKED = 0.2  # share of the action's bound from which on a robot is asked to mov
 LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
 HELD_M = 0.03  # beyond the filter's separation, at which it may hold a robot entirely
 INERT = 0.1  # share of the expected motion below which it stands
+CLEARS_S = 1.0  # s of moving as one is asked to, after which nobody is accused any more
+OBEYS = 0.5  # share of what it is asked for that a robot must do, to be seen to obey
 
 
 class Acts(Protocol):
@@ -129,12 +131,17 @@ def normality_step(
     obeyed = np.clip(along / np.maximum(much, 1e-9), 0.0, 1.0)
     departure = np.sqrt(np.sum((done - obeyed[..., None] * asked) ** 2, axis=-1))
     inert = (much > ASKED**2) & (np.sum(done**2, axis=-1) < INERT**2 * much)
-    free = judged if held is None else judged & ~held
-    stood = np.where(free, np.where(inert, state.stood + dt, 0.0), state.stood)
+    stands = judged & inert
+    waits = stands & (False if held is None else held)
+    stood = np.where(judged & ~inert, 0.0, state.stood + dt * (stands & ~waits))
+    # It may be its filter that holds it now: what was found before does not count for ever.
+    stood = np.where(waits, np.maximum(stood - dt, np.minimum(stood, config.stall_s)), stood)
     excess = np.maximum(state.excess + (departure - config.slack) * dt, 0.0)
     excess = np.where(judged & ~inert, excess, state.excess)
     if config.limit_s > 0.0:  # what has long been wrong need not be right for as long
-        excess = np.minimum(excess, 2.0 * config.limit_s)
+        obeys = (much > ASKED**2) & (obeyed > OBEYS) & (departure < config.slack)
+        nearly = config.limit_s + CLEARS_S * config.slack
+        excess = np.minimum(excess, np.where(obeys & judged, nearly, 2.0 * config.limit_s))
     accused = (excess > config.limit_s) & (config.limit_s > 0.0)
     accused |= (stood > config.stall_s) & (config.stall_s > 0.0)
     return NormalityState(now, asked, done, excess, stood), departure, accused

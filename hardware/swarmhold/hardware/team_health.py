@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from swarmhold.hardware.authority import bounded, merge_weights
 from swarmhold.hardware.health import (
     FusionState,
     HealthInput,
     HealthState,
-    bounded,
     health_init,
     health_step,
-    merge_weights,
 )
 from swarmhold.hardware.monitor import (
     BITS,

@@ -140,8 +140,7 @@ class FaultStage:
         now = np.broadcast_to(np.asarray(now, float), self._shape[:1])[:, None]
         self._now = now
         self._active = (self._start <= now) & (now < self._end)
-        reboots = (self._code == _CODE["reboot"]) & (self._end <= now)
-        boots = self._scatter(reboots, reboots.astype(float)) if "reboot" in self.kinds else 0.0
+        boots = self._reboots() if "reboot" in self.kinds else 0.0
         return Effects(
             silent=self._on(*_SILENT),
             stopped=self._on(*_STOPPED),
@@ -166,6 +165,13 @@ class FaultStage:
             faulty=self._on(*(kind for kind in KINDS if kind not in HONEST)) | self.hijacked,
             boot_id=1.0 + boots + self._nought,
         )
+
+    def _reboots(self) -> Float:
+        """(E, N) how often each robot has come back under another boot id."""
+        env, slot = np.nonzero((self._code == _CODE["reboot"]) & (self._end <= self._now))
+        out = np.zeros(self._shape)
+        np.add.at(out, (env, self._robot[env, slot]), 1.0)
+        return out
 
     def _chosen(self, *kinds: str) -> Bool:
         return self._active & np.isin(self._code, [_CODE[kind] for kind in kinds])
