@@ -163,6 +163,7 @@ def test_flights_reports_and_bundles(tmp_path, coverage_bundle):
     second = shutil.copytree(coverage_bundle, shelf / "second")
     manifest = json.loads((second / "manifest.json").read_text())
     (second / "manifest.json").write_text(json.dumps({**manifest, "version": 2}))
+    flown = shutil.copytree(coverage_bundle, tmp_path / "flown")
     bad = shutil.copytree(coverage_bundle, shelf / "bad")
     (bad / "model_card.md").write_text("better than ever")
     with (
@@ -197,6 +198,16 @@ def test_flights_reports_and_bundles(tmp_path, coverage_bundle):
             assert refused.status_code == 409 and words in refused.json()["detail"]
         errors = {b["id"]: b.get("error") for b in client.get("/api/bundles").json()["bundles"]}
         assert "model_card.md" in errors["bad"] and errors["second"] is None
+        assert str(flown) not in errors, "no flight flew it yet"
+        lines = (flights / "one/events.jsonl").read_text().splitlines()
+        first = {**json.loads(lines[0]), "bundle": str(flown)}
+        (flights / "one/events.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]))
+        known = {
+            b["id"]: b["digest"]
+            for b in client.get("/api/bundles").json()["bundles"]
+            if "digest" in b
+        }
+        assert known[str(flown)] == known["coverage-epuck"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from swarmhold.hardware.signing import PublicKey
 from swarmhold.hardware.slot import is_slot, place_of, read_slot
 
 MOST_FLIGHTS = 200
+LAST_FLIGHTS = 20  # whose bundles are looked for
 
 
 class Runs:
@@ -35,7 +36,8 @@ class Runs:
         Args:
             flights: folder of flight folders.
             slot: that robots fly from; None: nothing can be promoted.
-            bundles: folder of bundles that may be promoted, beside those that ship.
+            bundles: folder of bundles that may be promoted, beside those that ship and those
+                that the last flights flew.
             keys: pinned.
         """
         self._flights, self._slot, self._bundles = flights, slot, bundles
@@ -46,9 +48,11 @@ class Runs:
 
     def flights(self) -> list[dict[str, Any]]:
         """What is known of every flight without reading its recording, the newest first."""
+        return [_summary(path) for path in self._newest(MOST_FLIGHTS)]
+
+    def _newest(self, most: int) -> list[Path]:
         found = [path.parent for path in self._flights.glob("*/events.jsonl")]
-        newest = sorted(found, key=lambda path: _changed(path), reverse=True)[:MOST_FLIGHTS]
-        return [_summary(path) for path in newest]
+        return sorted(found, key=_changed, reverse=True)[:most]
 
     def report(self, name: str) -> str:
         """A flight's report, as HTML.
@@ -103,7 +107,12 @@ class Runs:
     def _candidates(self) -> dict[str, Path]:
         own = self._bundles.iterdir() if self._bundles and self._bundles.is_dir() else ()
         found = {path.name: path for path in sorted(own) if _is_bundle(path)}
-        return {**shipped(), **found}
+        return {**shipped(), **self._flown(), **found}
+
+    def _flown(self) -> dict[str, Path]:
+        """Bundles that the last flights flew, under the paths that they give, if still there."""
+        paths = (_flew(folder) for folder in self._newest(LAST_FLIGHTS))
+        return {str(path): path for path in paths if path is not None and _is_bundle(path)}
 
     def _slot_now(self, slot: Path) -> dict[str, Any]:
         if not is_slot(slot):
@@ -154,6 +163,14 @@ def _summary(folder: Path) -> dict[str, Any]:
         "recorded": bool(recordings_of(folder)),
         "running": "ended" not in at,
     }
+
+
+def _flew(folder: Path) -> Path | None:
+    """What a flight says to have flown."""
+    try:
+        return Path(str(about(folder, events_of(folder))["bundle"]))
+    except (ConfigError, KeyError):
+        return None
 
 
 def _names(bundle: Bundle) -> dict[str, Any]:
