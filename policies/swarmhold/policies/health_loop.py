@@ -40,7 +40,7 @@ class EnvWatch:
         """
         env = self._env
         said, age = env.said()
-        scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3))
+        scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3), env.half_width)
         return self._watch.look(said, age, table, accusations, scene, env.present, now)
 
     @property
