@@ -111,9 +111,9 @@ def test_without_patience_small_teams_fall_apart(
     assert fly(CONGESTED, robots, 40.0).falls > falls
 
 
-def test_without_the_word_of_those_who_hear_it_a_team_of_four_falls_apart(
+def test_without_the_word_of_one_who_hears_it_a_team_of_four_falls_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(of_channel, "MOST_S", 0.0)
-    monkeypatch.setattr(of_health, "FEW", 0)
+    monkeypatch.setattr(of_health, "hearing", lambda heard, _, many: (heard < many, heard >= many))
     assert fly(CONGESTED, 4, 40.0).falls > 15

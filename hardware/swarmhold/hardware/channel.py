@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarmhold.hardware.types import Bool, Float
+from swarmhold.hardware.types import Bool, Float, Int
 
 LATE = 0.5  # share of the least silence, from which on a message was late, or the one before lost
 MOST_S = 1.25  # s, most that any channel is waited for
@@ -92,12 +92,27 @@ def patience(silent_s: float, state: ChannelState) -> Float:
     return np.clip(wait, 0.0, max(MOST_S - silent_s, 0.0))
 
 
+def hearing(heard: Int, present: Int, observers: int) -> tuple[Bool, Bool]:
+    """(..., N) whom so few hear that it may be lost at once, and so many that it never is.
+
+    Fewer than `observers`, and nobody where no more than `FEW` are there. In between, the doubt
+    must last, for the one who hears it may lie; of two, it never is lost.
+
+    Args:
+        heard: (..., N) observers that hear it.
+        present: (..., N) observers there are.
+        observers: whose word is a fact.
+    """
+    unheard = heard < np.where(present > FEW, observers, 1)
+    return unheard, heard >= np.clip(present - 1, 1, observers)
+
+
 def allowed(witnesses: Float) -> Float:
     """Share of the time in which a link may be silent, where links fail each for itself.
 
     Of M witnesses all must err at once, or all but one if they are five or more, which may happen
-    in M ways; see `health`. Four may be five, with the supervisor. One alone is held to what one of
-    two is, for nobody can wait until a single link is surely no longer silent by chance.
+    in M ways; see `hearing`. Four may be five, with the supervisor. One alone is held to what one
+    of two is, for nobody can wait until a single link is surely no longer silent by chance.
     """
     must = np.maximum(witnesses - 1, np.clip(witnesses, 2, FEW))
     ways = np.where(witnesses >= FEW, np.maximum(witnesses, FEW + 1), 1)

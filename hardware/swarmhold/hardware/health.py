@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from swarmhold.hardware.channel import FEW
+from swarmhold.hardware.channel import hearing
 from swarmhold.hardware.monitor import BITS, Accusation, bits_of
 from swarmhold.hardware.offsets import STEPS, enough
 from swarmhold.hardware.types import Bool, Float, Int
@@ -183,11 +183,10 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     """Count accusers among observers that report and are themselves trusted.
 
     Crash and freeze need `observers` distinct accusers (one if nobody else reports), and silence
-    that fewer than `observers` hear it: links fail in bursts, each for itself. Where no more than
-    `FEW` are there, nobody may hear it, or the doubt must last. A false pose needs a majority of
-    those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata, Metze, Chien
-    1967), who together may be surer than each, see `offsets`. Abnormal motion is for the supervisor
-    alone to see; half of the team abnormal at once means that the watcher is wrong.
+    that fewer hear it, see `hearing`: links fail in bursts, each for itself. A false pose needs a
+    majority of those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata,
+    Metze, Chien 1967), who together may be surer than each, see `offsets`. Abnormal motion is for
+    the supervisor alone to see; half of the team abnormal at once means that the watcher is wrong.
     """
     n = state.state.shape[-1]
     trusted = inputs.reporting.copy()
@@ -204,8 +203,7 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     common = _beyond(lying) | _beyond(abnormal)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(lying, accusers, opinions)
-    vouched = heard >= np.clip(present - 1, 1, config.observers)
-    unheard = heard < np.where(present > FEW, config.observers, 1)
+    unheard, vouched = hearing(heard, present, config.observers)
     gone = ((silent >= needed) & unheard) | (stuck >= needed)
     found = proofs >= needed[..., None]
     said = {
