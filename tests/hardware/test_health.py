@@ -195,6 +195,20 @@ def test_links_fail_each_for_itself_and_a_robot_for_all(deaf, lost):
     assert lost or min(out.weights[3] for out in outs) > 0.5
 
 
+@pytest.mark.parametrize(("observers", "hear", "at_once", "later"), [
+    (2, 1, False, False), (3, 0, True, True), (3, 1, False, True), (4, 1, False, True),
+    (4, 2, False, False), (5, 1, True, True), (5, 2, False, False),
+])  # fmt: skip
+def test_few_observers_must_agree_or_be_of_one_mind_for_long(observers, hear, at_once, later):
+    """Who says that it hears the silent one may lie; not for long, where others could tell."""
+    matrix = accuse(observers + 1, observers, A.SILENT, by=range(hear, observers))
+    matrix[observers] = 0
+    reporting = np.arange(observers + 1) < observers
+    outs, _ = fuse([matrix] * 40, reporting=reporting)
+    assert (outs[0].states[observers] == HealthState.LOST) == at_once
+    assert (outs[-1].states[observers] == HealthState.LOST) == later
+
+
 def test_a_flickering_link_never_costs_half_the_weight():
     on, off = accuse(5, 3, A.SILENT, by=(0,)), accuse(5, 3, A.HEARD, by=())
     outs, _ = fuse(([on] * 4 + [off] * 30) * 5)

@@ -251,7 +251,6 @@ class RobotController:
         return Look(
             inputs,
             heard=self._beliefs.accusations,
-            reporting=inputs.age <= self.settings.monitor.silent_s,
             table=self._told.weights,
             table_age_s=np.asarray(self._told.age(now)),
             own=self._own,

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from swarmhold.hardware.channel import hearing
 from swarmhold.hardware.monitor import BITS, Accusation, bits_of
 from swarmhold.hardware.offsets import STEPS, enough
 from swarmhold.hardware.types import Bool, Float, Int
@@ -162,7 +163,7 @@ class _Evidence:
         reboot: has another boot id.
         doubt: reversible.
         heard: somebody hears it.
-        vouched: `observers` hear it, so that one who does not has a bad link, or lies.
+        vouched: so many hear it that one who does not has a bad link, or lies.
         reasons: `Accusation` bits of what was found.
         common: (...) too many look bad at once.
     """
@@ -182,8 +183,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     """Count accusers among observers that report and are themselves trusted.
 
     Crash and freeze need `observers` distinct accusers (one if nobody else reports), and silence
-    that fewer than `observers` hear it: links fail in bursts, each for itself. A false pose needs
-    a majority of those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata,
+    that fewer hear it, see `hearing`: links fail in bursts, each for itself. A false pose needs a
+    majority of those with an opinion and `observers` accusers (PMC-style diagnosis, Preparata,
     Metze, Chien 1967), who together may be surer than each, see `offsets`. Abnormal motion is for
     the supervisor alone to see; half of the team abnormal at once means that the watcher is wrong.
     """
@@ -202,8 +203,8 @@ def _fuse(config: HealthConfig, state: FusionState, inputs: HealthInput) -> _Evi
     common = _beyond(lying) | _beyond(abnormal)
     abnormal &= 2 * abnormal.sum(axis=-1, keepdims=True) < n
     lying = _limit_soft(lying, accusers, opinions)
-    vouched = heard >= config.observers
-    gone = ((silent >= needed) & ~vouched) | (stuck >= needed)
+    unheard, vouched = hearing(heard, present, config.observers)
+    gone = ((silent >= needed) & unheard) | (stuck >= needed)
     found = proofs >= needed[..., None]
     said = {
         Accusation.SILENT: gone, Accusation.MISMATCH: lying, Accusation.REBOOT: reboot,

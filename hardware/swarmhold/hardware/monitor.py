@@ -16,6 +16,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from swarmhold.hardware.channel import ChannelState, channel_init, channel_step, patience
 from swarmhold.hardware.offsets import (
     BEYOND_DOUBT,
     LATEST_S,
@@ -66,7 +67,7 @@ class MonitorConfig:
     """Thresholds of the monitors.
 
     Attributes:
-        silent_s: age of the last message that counts as silence.
+        silent_s: least age of the last message that counts as silence, see `channel`.
         stuck_s: age of the last advance of the control counter that counts as stuck.
         mismatch_m: distance between claimed and sensed position that counts as a vote; it is
             calibrated on fault-free flights and stored with the bundle.
@@ -135,6 +136,7 @@ class MonitorState:
 
     Attributes:
         last_now: (...) s, time of the last step.
+        channel: gaps between messages.
         votes: (..., N, W) last cross-check votes, -1 where there was none yet.
         offset: CUSUMs of cross-checks, and how late robots usually are.
         garbage: (..., N) corrupt messages in a row.
@@ -142,6 +144,7 @@ class MonitorState:
     """
 
     last_now: Float
+    channel: ChannelState
     votes: Int
     offset: OffsetState
     garbage: Int
@@ -152,6 +155,7 @@ def monitor_init(config: MonitorConfig, lead: tuple[int, ...], n: int) -> Monito
     """Memory of an observer that has heard nothing yet."""
     return MonitorState(
         last_now=np.full(lead, np.nan),
+        channel=channel_init(lead, n),
         votes=np.full((*lead, n, config.mismatch_window), -1, np.int8),
         offset=offset_init(lead, n),
         garbage=np.zeros((*lead, n), np.int16),
@@ -174,29 +178,25 @@ def monitor_step(
         New memory, and accusations (..., N), `Accusation` bits. The caller clears
         the observer's own entry.
     """
-    heard = np.isfinite(inputs.age)
-    awake = ~(now - state.last_now > config.own_gap_s)[..., None]
-    silent = heard & (inputs.age > config.silent_s)
-    stuck = heard & ~silent & (inputs.control_age > config.stuck_s)
-    count = np.maximum(heard.sum(axis=-1, keepdims=True), 1)
-    late = silent.sum(axis=-1, keepdims=True)
-    channel = (late >= 2) & (late > config.common_share * count)
-
-    sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
-    votes, mismatch, opinion = _cross_check(config, state, inputs, odd.late)
     seconds = np.nan_to_num(now - state.last_now)
+    awake = ~(seconds > config.own_gap_s)[..., None]
+    sanity, odd = sanity_step(config.sanity, state.sanity, inputs.said, now)
+    told = inputs.fresh & awake & (sanity.changed_at != now)
+    channel = channel_step(config.silent_s, state.channel, inputs.age, told, seconds)
+    heard, silent, stuck, deaf = _freshness(config, channel, inputs)
+    votes, mismatch, opinion = _cross_check(config, state, inputs, odd.late)
     offset, level, off = _offset(config, state.offset, inputs, odd.late, seconds)
     level = np.where(opinion, level, 0)
     garbage = np.where(inputs.fresh, np.where(inputs.corrupt, state.garbage + 1, 0), state.garbage)
     garbage = np.minimum(garbage, 1000).astype(np.int16)
     found = {
-        Accusation.SILENT: silent & awake & ~channel,
+        Accusation.SILENT: silent & awake & ~deaf,
         Accusation.STUCK: stuck & awake,
         Accusation.MISMATCH: mismatch | off,
         Accusation.CORRUPT: garbage >= config.corrupt_votes,
         Accusation.REBOOT: now - sanity.changed_at <= config.reboot_s,
         Accusation.SEEN: opinion,
-        Accusation.HEARD: heard & (inputs.age <= config.silent_s),
+        Accusation.HEARD: heard & ~silent,
         Accusation.LEAP: odd.leap,
         Accusation.FROZEN: odd.frozen,
         Accusation.CLOCK: odd.clock,
@@ -209,6 +209,7 @@ def monitor_step(
         replace(
             state,
             last_now=np.full(state.last_now.shape, now),
+            channel=channel,
             votes=votes,
             offset=offset,
             garbage=garbage,
@@ -216,6 +217,22 @@ def monitor_step(
         ),
         bits_of(found),
     )
+
+
+def _freshness(
+    config: MonitorConfig, channel: ChannelState, inputs: MonitorInput
+) -> tuple[Bool, Bool, Bool, Bool]:
+    """(..., N) who was ever heard, is silent, is stuck; (..., 1) if it is the observer's channel.
+
+    A bad channel is waited for, see `channel`, by which a control counter lags behind as well.
+    """
+    heard = np.isfinite(inputs.age)
+    wait = patience(config.silent_s, channel)
+    silent = heard & (inputs.age > config.silent_s + wait)
+    stuck = heard & ~silent & (inputs.control_age > config.stuck_s + wait)
+    count = np.maximum(heard.sum(axis=-1, keepdims=True), 1)
+    late = silent.sum(axis=-1, keepdims=True)
+    return heard, silent, stuck, (late >= 2) & (late > config.common_share * count)
 
 
 def sighting_of(inputs: MonitorInput, late: Float, touch_m: float) -> Sighting:

@@ -9,7 +9,8 @@ S <- max(0, S + (r - slack) dt), and S > limit accuses.
 
 Less than was expected, in its direction, is no departure: so moves who is slow, blocked, or held
 back by its safety filter. Nothing at all proves nothing, neither for nor against, but for who
-stands for longer than anybody ever did without a fault, where its safety filter lets it move.
+stands for longer than anybody ever did without a fault, where its safety filter lets it move: not
+next to others, to posts or to the fence.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ REBOOT_S = 1.0  # s of silence, after which a robot is taken to have started ane
 LOST_S = 2.0  # s for which a robot that is heard no more may have gone on
 ASKED = 0.2  # share of the action's bound from which on a robot is asked to move
 LONGEST_S = 0.3  # s, most that one look counts for: who has slept knows nothing of the time between
-HELD_M = 0.03  # beyond the filter's separation, at which it may hold a robot entirely
+HELD_M = 0.03  # beyond what the filter keeps free, at which it may hold a robot entirely
 INERT = 0.1  # share of the expected motion below which it stands
 CLEARS_S = 1.0  # s of moving as one is asked to, after which nobody is accused any more
 OBEYS = 0.5  # share of what it is asked for that a robot must do, to be seen to obey
@@ -184,7 +185,8 @@ class Watch:
         self._spec, self._config, self._acts = spec, config, acts
         self._others = teammate_index(robots)
         self._bound = np.asarray(spec.action_bound)
-        self._apart = safety_config(spec, np.inf).separation_m
+        limits = safety_config(spec, np.inf)
+        self._apart, self._inside = limits.separation_m, limits.fence_m
         restart(acts)
         self._expected: Float = np.zeros((teams, robots, spec.action_size))
         self._table: Float = np.ones((teams, robots))
@@ -251,7 +253,7 @@ class Watch:
         return np.asarray(near.any(axis=-1))
 
     def _may_be_held(self, said: Kinematics, known: Bool, scene: Scene) -> Bool:
-        """(E, N) who is so near somebody, or a post, that its filter may let it do nothing."""
+        """(E, N) who is so near somebody, a post or the fence that its filter may hold it."""
         place, posts = said.position[..., :2], scene.posts
         gap = np.linalg.norm(place[:, None] - place[:, :, None], axis=-1)
         gap = np.where(known[:, None] & ~np.eye(gap.shape[1], dtype=bool), gap, np.inf)
@@ -259,7 +261,8 @@ class Watch:
         pillar = way - posts[:, None, :, 2] + self._spec.radius_m
         pillar = np.where(posts[:, None, :, 2] > 0.0, pillar, np.inf)
         nearest = np.minimum(gap.min(axis=-1, initial=np.inf), pillar.min(axis=-1, initial=np.inf))
-        return np.asarray(nearest < self._apart + HELD_M)
+        room = scene.half_width - np.abs(place - scene.home[:2]).max(axis=-1)
+        return np.asarray((nearest < self._apart + HELD_M) | (room < self._inside + HELD_M))
 
     @property
     def stood(self) -> Float:

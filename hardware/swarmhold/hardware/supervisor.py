@@ -79,7 +79,7 @@ def supervisor_step(
     if abnormal is not None:
         own_bits = own_bits | bits_of({Accusation.ABNORMAL: abnormal})
     everybody = np.concatenate([accusations, own_bits[..., None, :]], axis=-2).astype(BITS)
-    current = inputs.age <= settings.monitor.silent_s
+    current = (own_bits & BITS(Accusation.HEARD)) != 0
     reporting = np.concatenate([current, np.ones((*current.shape[:-1], 1), bool)], axis=-1)
     fusion, out = health_step(
         settings.health, state.fusion, HealthInput(everybody, reporting, estopped), now

@@ -65,12 +65,14 @@ class Scene:
         owners: (E, L) robot that alone sees the landmark, or -1.
         posts: (E, K, 3) m, x, y and radius of upright cylinders; radius 0 for none.
         home: (3) m, world ENU.
+        half_width: m, half the side of the square geofence around home.
     """
 
     landmarks: Landmarks
     owners: Int
     posts: Float
     home: Float
+    half_width: float = np.inf
 
 
 def scene_of(task: Task) -> Scene:
@@ -79,7 +81,8 @@ def scene_of(task: Task) -> Scene:
     there = Landmarks(marks[None, :, :2], marks[None, :, 2], np.ones((1, len(marks)), bool))
     owners = np.asarray(task.owners or (-1,) * len(marks), int)
     posts = np.asarray(task.posts, float).reshape(1, -1, 3)
-    return Scene(there, owners[None], posts, np.asarray(task.home, float))
+    home = np.asarray(task.home, float)
+    return Scene(there, owners[None], posts, home, task.half_width)
 
 
 def as_bodies(posts: Float, position: Float, yaw: float, radius: float) -> Float:

@@ -74,7 +74,6 @@ class Look(NamedTuple):
 
     inputs: MonitorInput
     heard: Int
-    reporting: Bool
     table: Float
     table_age_s: Float
     own: Bool
@@ -90,7 +89,6 @@ def local_step(
     state: LocalState,
     inputs: MonitorInput,
     heard: Int,
-    reporting: Bool,
     table: Float,
     table_age_s: Float,
     own: Bool,
@@ -103,7 +101,6 @@ def local_step(
         state: memory.
         inputs: what was received and sensed since the last step.
         heard: (..., N, N) accusations last heard, observer x subject.
-        reporting: (..., N) whose report is current.
         table: (..., N) weights of the supervisor's last table.
         table_age_s: (...) s since it was received; infinity if none was.
         own: (..., N) True at the robot's own entry.
@@ -114,6 +111,7 @@ def local_step(
     """
     monitor, bits = monitor_step(settings.monitor, state.monitor, inputs, now)
     bits = np.where(own, BITS(0), bits)
+    reporting = (bits & BITS(Accusation.HEARD)) != 0
     accusations = np.where(own[..., :, None], bits[..., None, :], heard)
     fusion, verdict = health_step(
         settings.health,

@@ -40,7 +40,7 @@ class EnvWatch:
         """
         env = self._env
         said, age = env.said()
-        scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3))
+        scene = Scene(env.landmarks, env.owners, env.posts, np.zeros(3), env.half_width)
         return self._watch.look(said, age, table, accusations, scene, env.present, now)
 
     @property
@@ -111,7 +111,7 @@ class HealthLoop:
         Returns:
             (E, N, N - 1) weights that each robot gives its teammates.
         """
-        inputs = env_input(seen)
+        inputs = replace(env_input(seen), age=np.where(self._own, np.inf, seen.age))
         arrived = seen.fresh[..., None]
         self._heard = np.where(arrived, self._told[:, None], self._heard)
         shape = self._table.shape
@@ -121,7 +121,6 @@ class HealthLoop:
             self._local,
             inputs,
             heard=self._heard,
-            reporting=seen.age <= self._settings.monitor.silent_s,
             table=table,
             table_age_s=np.zeros(shape),
             own=self._own,
