@@ -172,7 +172,7 @@ def test_robots_on_their_own_and_their_supervisor_give_it_the_same_weight():
         said = told.copy()
         local, out = local_step(
             chain, local, stacked(quiet, n), np.broadcast_to(said, (n, n, n)),
-            np.broadcast_to(age <= 0.25, (n, n)), np.ones((n, n)), np.full(n, alone), own, now,
+            np.ones((n, n)), np.full(n, alone), own, now,
         )  # fmt: skip
         told = out.accusations
         chief, verdict = supervisor_step(chain, chief, quiet, said, np.zeros(n, bool), now)

@@ -158,7 +158,8 @@ def _checked(kind: type[Any], values: Any, path: Path, where: str) -> Any:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first(error, kind, where)}") from error
+        told = " ".join(_first(error, kind, where).split())  # names may hold whatever YAML can
+        raise ConfigError(f"{path}: {told}") from error
 
 
 def _first(error: ValidationError, kind: type[BaseModel], where: str) -> str:
