@@ -1,6 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs.
 PYTHON ?= python3.11
 WORKERS ?= 2
+TEAMS ?= 3
 BIN := .venv/bin
 export OMP_NUM_THREADS = 1
 
@@ -19,10 +20,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Live robots need cores to spare: small teams run side by side, the rest alone, after all else.
+# Live robots wait more than they compute: three small teams run side by side, the rest alone, last.
 test: lint
 	$(BIN)/pytest -m "not system" -n $(WORKERS) -q
-	$(BIN)/pytest -m "system and not quiet" -n $(WORKERS) -q
+	$(BIN)/pytest -m "system and not quiet" -n $(TEAMS) -q
 	$(BIN)/pytest -m quiet -q
 
 bench: setup
