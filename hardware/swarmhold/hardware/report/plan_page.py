@@ -21,6 +21,7 @@ from swarmhold.hardware.report.compare import (
     verdict,
 )
 from swarmhold.hardware.report.html import (
+    UNKNOWN,
     Html,
     between,
     centimetres,
@@ -177,10 +178,11 @@ def _lanes(run: Told) -> Html:
 def _faults(run: Told) -> Html:
     head = ("", "fault", "robot", "at", "for", "status", "suspected", "confirmed", "verdict",
             "healed", "team recovered", "healthy ones out")  # fmt: skip
-    return table(head, [_fault(row) for row in run["rows"][0]])
+    unrecovered = "never" if "free" in run["figures"]["arms"] else UNKNOWN
+    return table(head, [_fault(row, unrecovered) for row in run["rows"][0]])
 
 
-def _fault(row: Mapping[str, Any]) -> list[str]:
+def _fault(row: Mapping[str, Any], unrecovered: str) -> list[str]:
     late = seconds(row["confirmed_s"]) if row["to_be_found"] else _unjust(row)
     if row["out_before"]:
         late = Html("<span class='quiet'>was out before</span>")
@@ -197,7 +199,7 @@ def _fault(row: Mapping[str, Any]) -> list[str]:
         late,
         row["verdict"].lower(),
         seconds(row["healed_s"]),
-        seconds(row["recovered_s"]),
+        seconds(row["recovered_s"], unrecovered),
         ", ".join(map(str, row["harmed"])) or "none",
     ]
 
