@@ -1,7 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs.
 PYTHON ?= python3.11
-WORKERS ?= 2
-TEAMS ?= 3
+WORKERS ?= 3
 BIN := .venv/bin
 export OMP_NUM_THREADS = 1
 
@@ -23,7 +22,7 @@ lint: setup
 # Live robots wait more than they compute: three small teams run side by side, the rest alone, last.
 test: lint
 	$(BIN)/pytest -m "not system" -n $(WORKERS) -q
-	$(BIN)/pytest -m "system and not quiet" -n $(TEAMS) -q
+	$(BIN)/pytest -m "system and not quiet" -n $(WORKERS) -q
 	$(BIN)/pytest -m quiet -q
 
 bench: setup
