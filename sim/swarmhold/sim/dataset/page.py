@@ -52,17 +52,23 @@ def _rows(card: Card) -> list[tuple[str, str]]:
         ("age of what decisions answer, s", _spread(card.ages)),
         (
             f"applied from policy ({card.about['distance_to'][:16]}), shares",
-            _spread(card.distance) + _unfiltered(card),
+            _spread(card.distance) + _let_be(card),
         ),
     ]
 
 
-def _unfiltered(card: Card) -> str:
-    """Robots that the safety filter holds are far from their policy, which says nothing of it."""
-    free = card.about["off_policy"]
-    if free is None or card.about["distance_to"] != FLEW:
-        return ""
-    return f"; where the safety filter let it be: median {free:.3f}"
+def _unfiltered(card: Card) -> float | None:
+    """Median distance where no safety filter acts; where one does, it tells nothing of the policy.
+
+    None where nobody knows, or where distances are to another policy than that which flew.
+    """
+    free: float | None = card.about["off_policy"]
+    return free if card.about["distance_to"] == FLEW else None
+
+
+def _let_be(card: Card) -> str:
+    free = _unfiltered(card)
+    return "" if free is None else f"; where the safety filter let it be: median {free:.3f}"
 
 
 def _count(many: float, what: str) -> str:
@@ -118,10 +124,10 @@ def render(card: Card, name: str) -> str:
 
 def _tiles(card: Card) -> Html:
     faulty = 1.0 - card.faults.get("healthy", 0.0)
-    returns = card.returns
-    away, note = card.distance.get("median"), "median, shares"
-    if _unfiltered(card):
-        away, note = card.about["off_policy"], "median, shares; where no filter acts"
+    returns, free = card.returns, _unfiltered(card)
+    away, note = free, "median, shares; where no filter acts"
+    if free is None:
+        away, note = card.distance.get("median"), "median, shares"
     return tiles(
         (
             (f"{card.about['ticks']}", "ticks", _count(returns["episodes"], "episode")),
