@@ -17,7 +17,7 @@ from swarmhold.policies.forensics.cli import main
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import orphans, states, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.quiet]
+pytestmark = pytest.mark.system
 KILLED, LIAR = 2, 0
 
 

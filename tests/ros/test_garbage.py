@@ -16,7 +16,7 @@ from swarmhold.hardware.report.recording import messages_of
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import states, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.quiet]
+pytestmark = pytest.mark.system
 GARBAGE = str(Path(__file__).with_name("garbage.py"))
 TWIN_S = 4.5  # a node that has only just started leaves when somebody else speaks in its name
 HEALTHY, SUSPECT = HealthState.HEALTHY, HealthState.SUSPECT

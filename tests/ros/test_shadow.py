@@ -22,7 +22,7 @@ from swarmhold.hardware.watched import watched
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet import states, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.quiet]
+pytestmark = pytest.mark.system
 HEARD_S = 1.0  # in which a recorder hears a robot that has just begun
 FLY = "import sys; from swarmhold.hardware.fleet.cli import main; sys.exit(main(sys.argv[1:]))"
 
