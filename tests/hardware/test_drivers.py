@@ -120,6 +120,12 @@ def test_who_is_not_heard_is_no_sighting_but_still_a_body():
     assert late.sighted == () and late.bodies == fresh.bodies
 
 
+def test_who_has_come_down_is_still_a_body_to_those_above():
+    board = Localisation(6.0, 1.0)
+    board.report(1, (0.0, 0.5, 0.06), 10.0)
+    assert board.around(0, (0.0, 0.0, 1.0), 0.0, 10.1).bodies == ((0.0, 0.5, -0.94),)
+
+
 @pytest.mark.parametrize("kind", EMULATED)
 def test_a_broken_motor_brings_it_down_and_it_stays_down(kind):
     with EMULATED[kind](1) as emulator:

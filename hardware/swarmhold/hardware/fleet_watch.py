@@ -10,7 +10,7 @@ from swarmhold.hardware.normality import Watch
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
 from swarmhold.hardware.safety import safe_setpoint, safety_config
-from swarmhold.hardware.surroundings import as_bodies, scene_of
+from swarmhold.hardware.surroundings import as_bodies, scene_of, sideways
 from swarmhold.hardware.types import Bool, Float, Kinematics, Observation
 
 
@@ -83,7 +83,7 @@ class _Filtered:
             offset = np.delete(place, robot, axis=0) - place[robot]
             heading = float(yaw[robot])
             posts = as_bodies(self.posts, place[robot], heading, self._spec.radius_m)
-            near = offset[np.linalg.norm(offset, axis=-1) < self._near]
+            near = offset[sideways(offset) < self._near]
             bodies = np.concatenate([to_body(near, yaw[robot]), posts])
             action[0, robot], _ = safe_setpoint(
                 self._limits, self._spec.robot, action[0, robot], place[robot], moving[robot],

@@ -75,6 +75,15 @@ class Scene:
     half_width: float = np.inf
 
 
+def sideways(offset: Float) -> Float:
+    """(...) m, how far bodies at an offset (..., 3) m are for proximity sensing.
+
+    It tells nothing of heights: who has come down is in the way as it was in training.
+    """
+    distance: Float = np.sqrt(np.sum(offset[..., :2] ** 2, axis=-1))
+    return distance
+
+
 def scene_of(task: Task) -> Scene:
     """A live task, as of one team (E = 1)."""
     marks = np.asarray(task.landmarks, float).reshape(-1, 3)
@@ -121,8 +130,7 @@ def surroundings_of(
     """
     n_envs, robots = present.shape
     count, poles = landmarks.mask.shape[1], posts.shape[1]
-    offset = position[:, None, :, :2] - position[:, :, None, :2]
-    distance = np.sqrt(np.sum(offset**2, axis=-1))
+    distance = sideways(position[:, None] - position[:, :, None])
     seen = present[:, None, :] & present[:, :, None] & (distance < body.near_range)
     seen[:, np.arange(robots), np.arange(robots)] = False
     slots = min(BODY_SLOTS, robots)

@@ -13,7 +13,7 @@ import numpy as np
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.safety import SafetyConfig, safe_setpoint, safety_config
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.hardware.surroundings import as_bodies
+from swarmhold.hardware.surroundings import as_bodies, sideways
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.dynamics import Bodies
 from swarmhold.sim.ground.unicycle import TICK
@@ -75,7 +75,7 @@ class Guard:
         """
         out, place = setpoint.copy(), bodies.position
         offset = place[:, None, :] - place[:, :, None]
-        away = np.linalg.norm(offset, axis=-1)
+        away = sideways(offset)
         gone = ~present[:, None, :] | np.eye(away.shape[1], dtype=bool)
         away = np.where(gone, np.inf, away)
         for env, robot in zip(*np.nonzero(self._asks(setpoint, place, away, posts)), strict=True):

@@ -19,6 +19,7 @@ from swarmhold.hardware.hidden import Hidden, nothing_hidden
 from swarmhold.hardware.messages import SensorFrame, Task
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.spec import policy_spec
+from swarmhold.hardware.surroundings import sideways
 from swarmhold.hardware.types import Bool, Float
 from swarmhold.sim.blocks import Row
 from swarmhold.sim.disturb import Actuation, Disturbances
@@ -244,7 +245,7 @@ class World:
         seen = sightings_of(key, place, present, ~present, self._model)
         relative = to_body(seen - place[:, None], yaw[:, None])
         offset = place[None, :] - place[:, None]
-        near = np.linalg.norm(offset, axis=-1) < self._model.near_range
+        near = sideways(offset) < self._model.near_range
         np.fill_diagonal(near, False)
         around = to_body(offset, yaw[:, None])
         out = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmhold.hardware.observe import to_body
+from swarmhold.hardware.surroundings import sideways
 from swarmhold.hardware.types import Float
 
 FRESH_S = 0.25  # after which a position is no sighting any more
@@ -72,7 +73,7 @@ class Localisation:
             if now - at <= FRESH_S and distance < self._peer_range:
                 sighted.append(who)
                 sightings.append(point)
-            if distance < self._near_range:
+            if sideways(offset) < self._near_range:
                 bodies.append(point)
         return Around(tuple(sighted), tuple(sightings), tuple(bodies))
 

@@ -14,6 +14,7 @@ from swarmhold.hardware.messages import Command, Mode, SensorFrame
 from swarmhold.hardware.observe import to_body
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import PolicySpec
+from swarmhold.hardware.surroundings import sideways
 from swarmhold.hardware.types import Float
 
 
@@ -101,7 +102,9 @@ class LoopbackDriver:
         distance = np.linalg.norm(offset, axis=-1)
         distance[own] = np.inf
         sighted = np.flatnonzero(distance < world.peer_range)
-        near = np.flatnonzero(distance < world.near_range)
+        around = sideways(offset)
+        around[own] = np.inf
+        near = np.flatnonzero(around < world.near_range)
         return SensorFrame(
             stamp=world.time,
             position=_triple(world.position[own]),
