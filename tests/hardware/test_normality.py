@@ -175,12 +175,17 @@ def test_a_watch_finds_the_runaway_and_nobody_else() -> None:
     assert np.nanmax(watch.departure[0][np.isnan(courses)]) < 0.1
 
 
-@pytest.mark.parametrize(("fence", "accused"), [(np.inf, True), (4.0, True), (2.0, False)])
-def test_who_stands_at_the_fence_may_be_held_there(fence: float, accused: bool) -> None:
-    """Crowds push robots against it, and a filter holds whoever is asked to leave."""
-    place = np.array([[[1.93, 0.0, 0.0], [-1.0, 0.0, 0.0]]])
+@pytest.mark.parametrize(
+    ("fence", "away", "accused"),
+    [(np.inf, 0.4, True), (4.0, 0.4, True), (2.0, 0.4, False), (2.0, 1.0, True)],
+)
+def test_who_stands_at_the_fence_may_be_held_there(
+    fence: float, away: float, accused: bool
+) -> None:
+    """Crowds push robots against it; who is alone there is free to leave."""
+    place = np.array([[[1.93, 0.0, 0.0], [1.93 - away, 0.0, 0.0]]])
     still = Kinematics(place, np.zeros((1, 2, 3)), np.zeros((1, 2)), np.zeros((1, 2)))
-    watch = Watch(policy_spec("crazyflie"), replace(CONFIG, stall_s=3.0), home, 1, 2)
+    watch = Watch(policy_spec("crazyflie"), replace(CONFIG, stall_s=3.0, near_m=0.6), home, 1, 2)
     scene, all_there = replace(SCENE, half_width=fence), np.ones((1, 2), bool)
     none = np.zeros((1, 2, 2), BITS)
     for step in range(60):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.export.plan_cli import read_report
 from swarmhold.hardware.cli.config import parse, print_json, say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.report.compare import (
     Line,
@@ -65,7 +65,7 @@ def _show(lines: Sequence[Line], names: Sequence[str]) -> None:
         cells = [verdict(line, fate) for fate in line.fates]
         place = str(line.index + 1), line.kind, str(line.robot)
         table.add_row(*place, *cells, "yes" if line.agrees else "no")
-    Console().print(table)
+    print_tables(table)
     for line in lines:
         for text in reasons(line, names):
             say(f"{line.index + 1} {line.kind}, {text}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from swarmhold.export.compare_cli import compare_reports
 from swarmhold.export.plan_cli import plan, read_report, report, run
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import choose, note, parse, print_json, say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import Cell
 from swarmhold.hardware.files import replace_file
@@ -157,7 +157,7 @@ def _plain(cell: Cell) -> dict[str, Any]:
 def _show(cells: list[Cell]) -> None:
     table = Table()
     for name in ("kind", "severity", "layer", "found", "after", "at the end", "collateral", ""):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name)
     reasons = list(dict.fromkeys(c.expected.why_not for c in cells if c.expected.why_not))
     for cell in cells:
         after = "" if cell.delay_s is None else f"{cell.delay_s:.2f} s"
@@ -169,7 +169,6 @@ def _show(cells: list[Cell]) -> None:
             cell.state.name.lower(), f"{cell.collateral:g}",
             escape(good) if cell.good else "not as expected",
         )  # fmt: skip
-    console = Console()
-    console.print(table)
+    print_tables(table)
     for number, reason in enumerate(reasons, 1):
-        console.print(escape(f"[{number}] {reason}"))
+        say(f"[{number}] {reason}")

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.export.capabilities import beyond, shipped
 from swarmhold.export.plan_links import emulated, on_hardware
 from swarmhold.hardware.bundle import Bundle, open_bundle
 from swarmhold.hardware.cli.config import for_json, note, parse, print_json, say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.drivers.links import TWIST, parse_link
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.faults import FaultSpec
@@ -155,7 +155,7 @@ def _show(found: FaultPlan, faults: Sequence[FaultSpec]) -> None:
     for fault in faults:
         times = f"{fault.start_s:.1f} s", f"{fault.end_s:.1f} s"
         table.add_row(*times, str(fault.robot), fault.kind, f"{fault.severity:g}")
-    Console().print(table)
+    print_tables(table)
 
 
 def run(argv: list[str]) -> int:

@@ -10,7 +10,7 @@ S <- max(0, S + (r - slack) dt), and S > limit accuses.
 Less than was expected, in its direction, is no departure: so moves who is slow, blocked, or held
 back by its safety filter. Nothing at all proves nothing, neither for nor against, but for who
 stands for longer than anybody ever did without a fault, where its safety filter lets it move: not
-next to others, to posts or to the fence.
+next to others, to posts, or in a crowd at the fence.
 """
 
 from __future__ import annotations
@@ -253,16 +253,21 @@ class Watch:
         return np.asarray(near.any(axis=-1))
 
     def _may_be_held(self, said: Kinematics, known: Bool, scene: Scene) -> Bool:
-        """(E, N) who is so near somebody, a post or the fence that its filter may hold it."""
+        """(E, N) who is so near somebody or a post that its filter may hold it.
+
+        Crowds push robots against the fence, from farther away. Who is alone there can leave.
+        """
         place, posts = said.position[..., :2], scene.posts
         gap = np.linalg.norm(place[:, None] - place[:, :, None], axis=-1)
         gap = np.where(known[:, None] & ~np.eye(gap.shape[1], dtype=bool), gap, np.inf)
         way = np.linalg.norm(place[:, :, None] - posts[:, None, :, :2], axis=-1)
         pillar = way - posts[:, None, :, 2] + self._spec.radius_m
         pillar = np.where(posts[:, None, :, 2] > 0.0, pillar, np.inf)
-        nearest = np.minimum(gap.min(axis=-1, initial=np.inf), pillar.min(axis=-1, initial=np.inf))
+        beside = gap.min(axis=-1, initial=np.inf)
+        nearest = np.minimum(beside, pillar.min(axis=-1, initial=np.inf))
         room = scene.half_width - np.abs(place - scene.home[:2]).max(axis=-1)
-        return np.asarray((nearest < self._apart + HELD_M) | (room < self._inside + HELD_M))
+        pressed = (room < self._inside + HELD_M) & (beside < self._config.near_m)
+        return np.asarray((nearest < self._apart + HELD_M) | pressed)
 
     @property
     def stood(self) -> Float:

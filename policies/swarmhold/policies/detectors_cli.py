@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import chi2
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.expectations import EXPECTED
 from swarmhold.hardware.runtime import OnnxPolicy, OnnxTeam
@@ -122,7 +122,6 @@ def _quantile(delays: Float, percent: float) -> float | None:
 
 
 def _show(quiet: list[Alarms], broken: list[Found]) -> None:
-    console = Console()
     rates = Table(
         title="nothing broken: events per robot hour, 95 % interval", title_justify="left"
     )
@@ -131,7 +130,6 @@ def _show(quiet: list[Alarms], broken: list[Found]) -> None:
     for channel in map(_of_channel, quiet):
         events = (channel["taken_out_per_robot_hour"], channel["doubted_per_robot_hour"])
         rates.add_row(channel["channel"], f"{channel['robot_hours']:.1f}", *map(_rate, events))
-    console.print(rates)
     kinds = Table(title="one robot broken", title_justify="left")
     for name in (
         "kind",
@@ -150,7 +148,7 @@ def _show(quiet: list[Alarms], broken: list[Found]) -> None:
             *("not found" if value is None else f"{value:.2f} s" for value in late),
             f"{kind['right_one_first']:.0%}", f"{kind['healthy_taken_out_per_episode']:.2f}",
         )  # fmt: skip
-    console.print(kinds)
+    print_tables(rates, kinds)
 
 
 def _rate(values: list[float]) -> str:

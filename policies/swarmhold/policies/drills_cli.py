@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.drills import BASELINE, DRILLS, LEAST_TEAM, Drilled
 from swarmhold.hardware.errors import ConfigError, hint
 from swarmhold.hardware.fleet.config import FleetConfig
@@ -123,4 +123,4 @@ def _show(args: DrillsArgs, rows: list[dict[str, Any]]) -> None:
             str(row["breaches"]), f"{row['error_m']:.3f} m", f"{row['healthy_weight']:.2f}",
             f"{row['broken_weight']:.2f}", ", ".join(sources),
         )  # fmt: skip
-    Console().print(table)
+    print_tables(table)

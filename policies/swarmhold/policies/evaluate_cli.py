@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.hardware.bundle import open_bundle
 from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.entity_budget import Entities, EntityBudget
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.faults import KINDS
@@ -290,7 +290,7 @@ def _show(table: dict[str, Any]) -> None:
             "" if restored is None else _cell(row, "restored", 2),
             "" if kept is None else f"{kept:.0%}",
         )
-    Console(width=None if Console().is_terminal else 120).print(view)
+    print_tables(view)
     say(
         f"false alarms: {nominal['false_alarm_ticks']:.0f} ticks in "
         f"{nominal['robot_hours']:.2f} fault-free robot-hours; restored: share of the lost return "

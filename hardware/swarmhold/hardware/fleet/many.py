@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.hardware.cli.config import note, parse, print_json, say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.campaign import leave_alone
 from swarmhold.hardware.fleet.config import FleetConfig
@@ -188,7 +188,7 @@ def _show(out: dict[str, Any]) -> None:
     for row in out["rows"]:
         values = [row[name] for name in COLUMNS]
         table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values))
-    Console().print(table)
+    print_tables(table)
     if out["cores_per_added_robot"] is not None:
         say(f"one more robot costs {out['cores_per_added_robot']:.3f} cores")
     say(f"recordings: {out['folder']}")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from swarmhold.hardware.cli.config import say
+from swarmhold.hardware.cli.tables import print_tables
 from swarmhold.hardware.settings import HealthSettings
 from swarmhold.policies.evaluate import (
     SOURCES,
@@ -106,7 +106,9 @@ def show(table: dict[str, Any]) -> None:
     )
     for name in ("attack", "weights"):
         view.add_column(name)
-    for name in ("return", "of nominal", "error, cm", "success", "uplift, cm"):
+    compared = any("uplift_m" in row for row in table["rows"])
+    uplift = ["uplift, cm"] if compared else []
+    for name in ("return", "of nominal", "error, cm", "success", *uplift):
         view.add_column(name, justify="right")
     for row in [table["nominal"], *table["rows"]]:
         view.add_row(
@@ -116,12 +118,13 @@ def show(table: dict[str, Any]) -> None:
             _cell(row, "ratio"),
             _cell(row, "error_m", 100.0),
             f"{row['success']:.0%}",
-            _cell(row, "uplift_m", 100.0),
+            *([_cell(row, "uplift_m", 100.0)] if compared else []),
         )
-    Console(width=None if Console().is_terminal else 120).print(view)
+    print_tables(view)
     say(
         "Figures of the robots that do not attack. Of nominal: their return as a multiple of the "
-        "return without attack; uplift: error of level 4 above that of level 3, cm"
+        "return without attack"
+        + ("; uplift: error of level 4 above that of level 3, cm" if compared else "")
     )
 
 
