@@ -270,3 +270,17 @@ def test_a_mended_motor_turns_again():
 def test_the_verb_wants_one_kind(args):
     with pytest.raises(ConfigError, match="say how many robots of which kind"):
         main(args)
+
+
+def test_who_falls_stays_about_where_it_fell():
+    world, ahead = World("rendezvous", "crazyflie", 2, 1), np.tile([0.5, 0.0], (2, 1))
+    for _ in range(40):
+        world.advance(0.05, ahead, np.zeros(2, bool))
+    world.inject(FaultSpec("motor_off", 1, 0.0, 60.0))
+    began = world.position[1, :2].copy()
+    for _ in range(100):
+        world.advance(0.05, ahead, np.zeros(2, bool))
+    place, velocity, _, _ = world.pose(1)
+    assert place[2] < 0.1 and np.linalg.norm(velocity) < 0.01
+    assert np.linalg.norm(place[:2] - began) < 1.0
+    world.close()

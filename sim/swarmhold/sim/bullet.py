@@ -32,6 +32,7 @@ DT = 1.0 / PHYSICS_HZ
 WORLD, LINK = pybullet.WORLD_FRAME, pybullet.LINK_FRAME
 WALL = 0.05  # m, half thickness
 HIDDEN = -50.0  # m, height where unused obstacles are kept
+ROLLING_M = 0.02  # m, lever of what brakes a sphere that rolls or turns on the floor
 TILT_INERTIA = 1e3  # kg m^2: ground robots only turn about the vertical axis
 
 
@@ -74,7 +75,7 @@ class BulletServer:
         self._connect(gui)
         self._start(-GRAVITY if gravity else 0.0)
         if not isinstance(model, DriveModel):
-            self._fixed(self._plane(), [0.0, 0.0, 0.0])
+            self._floor = self._fixed(self._plane(), [0.0, 0.0, 0.0])
         elif contacts:
             self._build_walls()
         self.bodies = [self._robot() for _ in range(n_envs * n_robots)]
@@ -183,6 +184,21 @@ class BulletServer:
             localInertiaDiagonal=inertia,
             physicsClientId=self.client,
         )
+
+    def roughen(self) -> None:
+        """Give floor and quadrotors friction, so that who comes down does not slide for ever.
+
+        For servers that are not native.
+        """
+        for body in (self._floor, *self.bodies):
+            pybullet.changeDynamics(
+                body,
+                -1,
+                lateralFriction=1.0,
+                rollingFriction=ROLLING_M,
+                spinningFriction=ROLLING_M,
+                physicsClientId=self.client,
+            )
 
     def teleport(self, state: Float, chosen: Bool | None = None) -> None:
         """Put bodies into states (B, 13); only the chosen (B) ones."""

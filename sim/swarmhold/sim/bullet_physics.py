@@ -65,6 +65,10 @@ class BulletPhysics(Physics):
         self._stepper.push()
         self._refresh()
 
+    def roughen(self) -> None:
+        """Give floor and quadrotors friction, which the twin lacks; servers must not be native."""
+        self.server.roughen()
+
     def hover_at(self, body: int, height: float) -> None:
         """Let one quadrotor of a team hold another height, m; for servers that are not native."""
         constants = self.blocks.constants

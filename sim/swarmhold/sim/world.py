@@ -94,6 +94,8 @@ class World:
         )
         self._hide(nothing_hidden(n_robots) if hidden is None else hidden)
         self._powered = np.ones(self._bodies, bool)
+        if isinstance(self._model, QuadModel):
+            self._bullet.roughen()
         if landed and isinstance(self._model, QuadModel):
             self._powered[:] = False
             self._bullet.lower(self._model.radius)
