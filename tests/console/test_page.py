@@ -204,12 +204,13 @@ def test_an_order_that_is_refused_is_shown_as_that(shown):
     assert shown.js(faults) == {"0": [], "1": [], "2": ["delay"], "3": []}
 
 
-def test_a_bundle_shows_how_near_its_graph_is_to_the_network(shown, coverage_bundle):
+def test_a_bundle_shows_who_signed_it_and_its_parity(shown, coverage_bundle):
     told = open_bundle(coverage_bundle)
     assert 0.0 < told.parity < 1e-5
     shown.puppet.says(range(4), bundle=told.short_digest)
     badge = "[...document.querySelectorAll('#facts .badge')].map(b => b.textContent)"
     shown.until(f"{badge}.some(text => text.startsWith('parity '))")
+    assert shown.js(f"{badge}.includes('not signed')")
     shown.key("r")
     shown.until("document.querySelector('#bundles tbody tr')")
     row = "document.querySelector('#bundles tbody').textContent"

@@ -57,7 +57,10 @@ def test_a_signed_bundle_opens_with_its_key_as_folder_and_as_archive(bundle, key
         for file in bundle.iterdir():
             out.write(file, f"bundle/{file.name}")
     assert open_bundle(archive, trusted).signed_by == trusted[1].id
-    assert open_bundle(bundle).signed_by is None
+    unchecked = open_bundle(bundle)
+    assert unchecked.signed_by is None and unchecked.has_signature
+    (bundle / SIGNATURE).unlink()
+    assert not open_bundle(bundle).has_signature
 
 
 def test_what_the_pinned_keys_have_not_signed_is_refused(bundle, keys):

@@ -76,6 +76,7 @@ class Bundle:
         health: calibrated settings.
         sessions: ready to run; one, or one per robot where the policy is cut into slices.
         signed_by: id of the pinned key that vouches for it; None where no key was asked for.
+        has_signature: whether somebody signed it; if no key was asked for, this was not checked.
         parity: largest difference of graph and network, by the export's report; None: unknown.
     """
 
@@ -85,6 +86,7 @@ class Bundle:
     health: HealthSettings
     sessions: tuple[onnxruntime.InferenceSession, ...]
     signed_by: str | None = None
+    has_signature: bool = False
     parity: float | None = None
 
     @property
@@ -157,7 +159,9 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
     except (ConfigError, TypeError) as error:
         raise BundleError(f"{path}: health settings in the manifest are wrong: {error}") from error
     digest, parity = hashlib.sha256(raw).hexdigest(), worst_of(contents.get("parity.json", b""))
-    return Bundle(manifest, digest, spec, health, sessions, signed_by, parity)
+    return Bundle(
+        manifest, digest, spec, health, sessions, signed_by, read.holds(SIGNATURE), parity
+    )
 
 
 def _sessions(

@@ -58,7 +58,8 @@ def main(argv: list[str]) -> int:
         )
     else:
         teams = f"teams of {low} to {high}"
-        signed = f", signed by {bundle.signed_by}" if bundle.signed_by else ""
+        unchecked = ", signed, by whom was not checked: no --key" if bundle.has_signature else ""
+        signed = f", signed by {bundle.signed_by}" if bundle.signed_by else unchecked
         say(f"{args.bundle}: good. {manifest.name}, {teams}, sha256 {bundle.digest[:16]}{signed}")
         if found:
             say(f"{found.observations:,} arbitrary observations: all outputs finite and in bounds")

@@ -183,6 +183,7 @@ def _names(bundle: Bundle) -> dict[str, Any]:
         "robot": manifest.robot,
         "trained": list(manifest.team_sizes_trained),
         "signed_by": bundle.signed_by,
+        "has_signature": bundle.has_signature,
         "parity": bundle.parity,
         "created": manifest.created,
     }

@@ -82,5 +82,7 @@ export function clock(t) {
   const at = new Date(t * 1000), two = v => String(v).padStart(2, "0");
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${Math.floor(at.getMilliseconds() / 100)}`;
 }
+/* A bundle's badge: who vouches for it. */
+export const vouched = b => b.signed_by ? ["signed " + b.signed_by.slice(0, 8), ""] : [b.has_signature ? "signed, not checked" : "not signed", "no"];
 /* A bundle's badge: how far the sealed graph is from the network, and whether that is within the bar of export. */
 export const parity = b => typeof b.parity !== "number" ? ["parity unknown", "no"] : [`parity ${b.parity.toExponential(0)}`, b.parity > 1e-5 ? "bad" : ""];

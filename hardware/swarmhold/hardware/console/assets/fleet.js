@@ -1,5 +1,5 @@
 /* The Fleet page: who is in trouble, and where they are. */
-import { $, el, put, mark, glyph, stateOf, seconds, parity } from "./draw.js";
+import { $, el, put, mark, glyph, stateOf, seconds, parity, vouched } from "./draw.js";
 import { S, aged, telemetryLost, get } from "./store.js";
 import * as map from "./map.js";
 
@@ -74,7 +74,7 @@ function facts() {
   const [most] = Object.entries(counts).sort((a, b) => b[1] - a[1])[0] || [null], others = Object.keys(counts).length - 1, bundle = most && known(most), sup = S.picture.supervisor;
   const old = sup && sup.age + aged() > sup.lease, l = S.picture.loops;
   const rows = [
-    ["Bundle", most ? (bundle ? `${bundle.name} v${bundle.version}` : bundles ? "unknown here" : "looking it up") : "none heard", most ? most.slice(0, 12) : "", most && bundles ? (bundle && bundle.signed_by ? ["signed " + bundle.signed_by.slice(0, 8), ""] : [bundle ? "not signed" : "not known here", "no"]) : null, bundle ? parity(bundle) : null, others > 0 ? [`${others + 1} different bundles!`, "bad"] : null],
+    ["Bundle", most ? (bundle ? `${bundle.name} v${bundle.version}` : bundles ? "unknown here" : "looking it up") : "none heard", most ? most.slice(0, 12) : "", most && bundles ? (bundle ? vouched(bundle) : ["not known here", "no"]) : null, bundle ? parity(bundle) : null, others > 0 ? [`${others + 1} different bundles!`, "bad"] : null],
     ["Supervisor", sup ? sup.name : "none heard", sup ? `term ${sup.term}` : "", sup ? (old ? ["silent, robots rely on themselves", "bad"] : ["speaks", ""]) : ["robots rely on themselves", "no"], sup && sup.common ? ["common cause suspected", "bad"] : null],
     ["Loops, slowest robot", l.period_ms === null ? "–" : `${l.period_ms.toFixed(0)} of ${l.meant_ms.toFixed(0)} ms`, l.inference_ms === null ? "" : `${l.inference_ms.toFixed(1)} ms policy`, l.period_ms !== null && l.period_ms > 1.5 * l.meant_ms ? ["late", "bad"] : null, null],
     ["Task", S.picture.task ? S.picture.task.scenario : "none heard", S.picture.task ? `${S.picture.task.landmarks.length} landmarks` : "", null, null],

@@ -1,5 +1,5 @@
 /* The Runs page: flights and their reports, and what robots fly next. */
-import { $, el, put, parity } from "./draw.js";
+import { $, el, put, parity, vouched } from "./draw.js";
 import { S, get, post, onChange } from "./store.js";
 import { mayAct } from "./app.js";
 
@@ -42,7 +42,7 @@ function slot() {
   const row = el("div", "row"); row.append(el("code", "", s.path), el("span", "grow")); if (s.previous) row.append(twice("back", "Roll back to the one before", () => post("/api/bundles/back", {}))); box.append(row);
 }
 const proven = b => { const [text, kind] = parity(b), span = el("span", "badge " + kind, text); span.title = "largest difference between the sealed graph and the network that it was made of"; return span; };
-const sign = b => el("span", b.signed_by ? "badge" : "badge no", b.signed_by ? "signed " + b.signed_by.slice(0, 8) : "not signed");
+const sign = b => { const [text, kind] = vouched(b); return el("span", "badge " + kind, text); };
 function shelf() {
   const body = $("bundles").tBodies[0]; body.replaceChildren();
   for (const b of (bundles && bundles.bundles) || []) {
