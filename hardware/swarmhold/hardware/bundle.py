@@ -19,11 +19,12 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError, hint
+from swarmhold.hardware.bundle_files import BundleFiles
+from swarmhold.hardware.errors import BundleError, ConfigError, SpecMismatchError
 from swarmhold.hardware.memory import MemoryRule
 from swarmhold.hardware.parity import worst_of
 from swarmhold.hardware.settings import HealthSettings
-from swarmhold.hardware.shipped import located, shipped
+from swarmhold.hardware.shipped import located
 from swarmhold.hardware.signing import SIGNATURE, PublicKey, check
 from swarmhold.hardware.slices import SLICE_NAMES, SLICE_REQUIRED, SlicePlan, load_slices
 from swarmhold.hardware.slot import current_of, is_slot
@@ -31,7 +32,6 @@ from swarmhold.hardware.spec import PolicySpec, policy_spec
 
 SCHEMA = 1
 REQUIRED = ("model.onnx", "golden.npz", "parity.json", "model_card.md")
-SIZE_LIMIT = 64 * 2**20  # bytes per file
 GOLDEN_TOLERANCE = 1e-4  # other machines round otherwise; export's own bar is 1e-5
 INPUTS = ("self", "team", "health", "obstacles", "obstacle_mask")
 OUTPUTS = ("action", "attention")
@@ -141,7 +141,7 @@ def open_bundle(path: Path | str, keys: Sequence[PublicKey] = ()) -> Bundle:
         SpecMismatchError: it was made for another contract.
     """
     path = _resolved(Path(path))
-    read = _Reader(path)
+    read = BundleFiles(path)
     raw = read("manifest.json")
     signed_by = _check_signature(read, raw, keys, path) if keys else None
     manifest = _parse_manifest(raw, path)
@@ -190,7 +190,7 @@ def files_of(path: Path) -> dict[str, bytes]:
         BundleError: something is missing or unreadable.
     """
     path = _resolved(path)
-    read = _Reader(path)
+    read = BundleFiles(path)
     raw = read("manifest.json")
     names = [*_parse_manifest(raw, path).files, *([SIGNATURE] if read.holds(SIGNATURE) else [])]
     return {"manifest.json": raw, **{name: read(name) for name in names}}
@@ -236,56 +236,9 @@ def seal_bundle(folder: Path, fields: dict[str, Any], files: dict[str, bytes]) -
     return hashlib.sha256(raw).hexdigest()
 
 
-class _Reader:
-    """Reads members of a folder or zip archive, each once, within the size limit."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._archive: zipfile.ZipFile | None = None
-        self._prefix = ""
-        if path.is_file():
-            try:
-                self._archive = zipfile.ZipFile(path)
-            except zipfile.BadZipFile as error:
-                raise BundleError(f"{path} is neither a bundle folder nor a zip archive") from error
-            tops = {name.split("/")[0] for name in self._archive.namelist()}
-            if "manifest.json" not in tops and len(tops) == 1:
-                self._prefix = tops.pop() + "/"
-        elif not path.is_dir():
-            cure = hint(path.name, shipped(), otherwise="names of those that ship")
-            raise BundleError(f"{path} does not exist; give the folder of a bundle; {cure}")
-
-    def holds(self, name: str) -> bool:
-        """Whether there is such a member."""
-        if self._archive is not None:
-            return self._prefix + name in self._archive.namelist()
-        return (self._path / name).is_file()
-
-    def __call__(self, name: str) -> bytes:
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise BundleError(f"{self._path}: file name {name!r} is not allowed in a bundle")
-        try:
-            if self._archive is not None:
-                with self._archive.open(self._prefix + name) as member:
-                    data = member.read(SIZE_LIMIT + 1)
-            else:
-                file = self._path / name
-                if file.is_symlink():
-                    raise BundleError(f"{self._path}: {name} is a link; bundles hold plain files")
-                with file.open("rb") as handle:
-                    data = handle.read(SIZE_LIMIT + 1)
-        except (KeyError, FileNotFoundError) as error:
-            raise BundleError(
-                f"{self._path}: {name} is missing; the bundle is incomplete, export again"
-            ) from error
-        except (OSError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{self._path}: {name} cannot be read ({error})") from error
-        if len(data) > SIZE_LIMIT:
-            raise BundleError(f"{self._path}: {name} is larger than {SIZE_LIMIT // 2**20} MiB")
-        return data
-
-
-def _check_signature(read: _Reader, manifest: bytes, keys: Sequence[PublicKey], path: Path) -> str:
+def _check_signature(
+    read: BundleFiles, manifest: bytes, keys: Sequence[PublicKey], path: Path
+) -> str:
     if not read.holds(SIGNATURE):
         raise BundleError(
             f"{path} is not signed, and keys are pinned; sign it: swarmhold sign {path} --key KEY"
