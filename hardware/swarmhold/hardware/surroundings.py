@@ -130,7 +130,7 @@ def surroundings_of(
     """
     n_envs, robots = present.shape
     count, poles = landmarks.mask.shape[1], posts.shape[1]
-    distance = sideways(position[:, None] - position[:, :, None])
+    distance = sideways(position[:, None, :, :2] - position[:, :, None, :2])
     seen = present[:, None, :] & present[:, :, None] & (distance < body.near_range)
     seen[:, np.arange(robots), np.arange(robots)] = False
     slots = min(BODY_SLOTS, robots)

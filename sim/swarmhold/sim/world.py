@@ -96,9 +96,9 @@ class World:
         self._powered = np.ones(self._bodies, bool)
         if isinstance(self._model, QuadModel):
             self._bullet.roughen()
-        if landed and isinstance(self._model, QuadModel):
-            self._powered[:] = False
-            self._bullet.lower(self._model.radius)
+            if landed:
+                self._powered[:] = False
+                self._bullet.lower(self._model.radius)
 
     def _hide(self, hidden: Hidden) -> None:
         """Let the robots of the roster be other than their models."""
