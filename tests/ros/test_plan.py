@@ -16,6 +16,7 @@ from hosts import SWARMHOLD, hosts_or_skip
 from swarmhold.export.faults_cli import main
 from swarmhold.hardware.errors import ConfigError
 from swarmhold.hardware.fleet.config import FleetConfig
+from swarmhold.hardware.fleet.fleet import Fleet
 from swarmhold.hardware.fleet.plan_flight import fly_plan
 from swarmhold.hardware.network.air import Air
 from swarmhold.hardware.plan import FaultPlan
@@ -121,6 +122,19 @@ def test_an_emergency_stop_reaches_who_was_cut_off(tmp_path, coverage_bundle):
     lines = (tmp_path / "f/events.jsonl").read_text().splitlines()
     stopped = [e["source"] for e in map(json.loads, lines) if e["event"] == "estop"]
     assert {"robot_0", "robot_1", "robot_2"} <= set(stopped)
+
+
+def test_an_emergency_stop_of_another_terminal_reaches_hosts_of_their_own(
+    tmp_path, coverage_bundle
+):
+    hosts_or_skip()
+    stop = [SWARMHOLD, "estop", str(tmp_path / "f")]
+    with Air(3) as air, Fleet(FleetConfig(coverage_bundle, 3, tmp_path / "f", air=air)):
+        told = subprocess.run([*stop, "--json"], capture_output=True, text=True, timeout=60)
+        assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout)["confirmed"] == [0, 1, 2]
+    late = subprocess.run(stop, capture_output=True, text=True, timeout=60)
+    assert late.returncode == 2 and "has ended, and its hosts with it" in late.stderr
 
 
 def test_links_are_broken_below_dds_by_the_same_plan(tmp_path, capsys, coverage_bundle):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from swarmhold.hardware.cli.config import note, parse
 from swarmhold.hardware.console.guard import LOOPBACK, Audit, Gate
@@ -21,6 +23,7 @@ from swarmhold.hardware.fleet.estop import EstopArgs, place_of
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.permission import TOKEN
 from swarmhold.hardware.fleet.stop import stoppable
+from swarmhold.hardware.network.hosts import entrance_of
 from swarmhold.hardware.operator_token import new_token, read_token
 from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.signing import load_public
@@ -155,11 +158,17 @@ def _flight(folder: Path, args: ConsoleArgs) -> Source:
     lines = events_of(folder)
     info = about(folder, lines)
     ended = any(line["event"] == "ended" for line in lines)
-    if ended or not isinstance(info.get("domain"), int) or not taken(info["domain"]):
+    if ended or not isinstance(info.get("domain"), int) or not _flies(info):
         return Replay(folder)
     told = {"flight": str(folder), "bundle": info.get("digest")}
     token = _faults_token(args)
     return LiveTeam(place_of(EstopArgs(flight=folder)), folder.name, told, token)
+
+
+def _flies(info: Mapping[str, Any]) -> bool:
+    """Whether somebody is on the domain of a flight."""
+    hosts, namespace = entrance_of(info)
+    return bool(namespace) if hosts else taken(info["domain"])
 
 
 def _faults_token(args: ConsoleArgs) -> Path | None:

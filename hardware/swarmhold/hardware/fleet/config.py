@@ -107,6 +107,7 @@ class FleetConfig:
             "standbys": self.standbys,
             "absent": self.absent,
             "host": self.part.host,
+            "entrance": None if self.air is None else self.air.entrance,
             "spares": self.spares,
             "hidden": self.hidden,
             "linked": self.linked,

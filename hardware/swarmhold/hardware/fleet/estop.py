@@ -22,6 +22,8 @@ from swarmhold.hardware.fleet.hosts import be_the_host, part_of
 from swarmhold.hardware.fleet.needs import need
 from swarmhold.hardware.fleet.process import Child, end_all, node_command
 from swarmhold.hardware.fleet.stop import check_stop, stoppable
+from swarmhold.hardware.network.air import BASE
+from swarmhold.hardware.network.hosts import entrance_of, inside
 from swarmhold.hardware.report.recording import about, events_of
 from swarmhold.hardware.security.access import OPERATOR
 from swarmhold.hardware.security.middleware import secured
@@ -59,12 +61,14 @@ class Place:
         robots: team size; 0: not known.
         profile: discovery profile (XML) of the robots; None: all networks of this computer.
         security: environment of a process that is let in; empty: everybody is.
+        namespace: path of the network namespace that one joins them in; None: of this process.
     """
 
     domain: int
     robots: int
     profile: str | None
     security: Mapping[str, str] = field(default_factory=dict)
+    namespace: str | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +156,8 @@ def operator_node(
     told = dict(parameters or {"team_size": place.robots})
     enclave = OPERATOR if place.security else None
     command = node_command(node, told, OPERATOR[1:], "", enclave)
+    if place.namespace is not None:
+        command = inside(place.namespace, *command)
     env = {**_environment(place, folder), **place.security}
     return Child(node, command, env, folder / f"{node}.log", take)
 
@@ -210,7 +216,7 @@ def place_of(args: EstopArgs) -> Place:
 
     Raises:
         ConfigError: none or several places are given, or one that does not say its domain.
-        NotReadyError: this machine is none of the fleet file's hosts.
+        NotReadyError: this machine is none of the fleet file's hosts, or the flight's are gone.
     """
     given = [args.flight is not None, args.fleet is not None, args.domain is not None]
     if sum(given) != 1 or args.seconds <= 0 or (args.robots is not None and args.robots < 1):
@@ -218,10 +224,7 @@ def place_of(args: EstopArgs) -> Place:
             "give one of a flight folder, --fleet and --domain; --seconds and --robots above 0"
         )
     if args.flight is not None:
-        info = about(args.flight, events_of(args.flight))
-        profile = args.flight / "discovery.xml"
-        told = profile.read_text() if profile.exists() else None
-        return Place(int(info["domain"]), int(info["robots"]), told)
+        return _of_flight(args.flight)
     if args.fleet is not None:
         fleet = load_fleet(args.fleet)
         if fleet.domain is None:
@@ -235,6 +238,17 @@ def place_of(args: EstopArgs) -> Place:
         return Place(fleet.domain, len(fleet.robots), network.profile(fleet.domain), security)
     assert args.domain is not None
     return Place(args.domain, args.robots or 0, None)
+
+
+def _of_flight(folder: Path) -> Place:
+    """Where the robots of a flight are; on hosts of its own one joins them at their base."""
+    info = about(folder, events_of(folder))
+    hosts, namespace = entrance_of(info)
+    if hosts and not namespace:
+        raise NotReadyError(f"{folder}: the flight has ended, and its hosts with it")
+    profile = (folder / "hosts" / BASE if hosts else folder) / "discovery.xml"
+    told = profile.read_text() if profile.exists() else None
+    return Place(int(info["domain"]), int(info["robots"]), told, namespace=namespace or None)
 
 
 def _network(fleet: FleetFile) -> Network:

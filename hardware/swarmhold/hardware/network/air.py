@@ -47,6 +47,12 @@ class Air:
             return self._robots[int(robot.group(1))]
         return ARENA if process == "world" else BASE
 
+    @property
+    def entrance(self) -> dict[str, str]:
+        """Where others join the team: `path` and `name` of the base's network namespace."""
+        path, name = self.hosts.space(BASE)
+        return {"path": path, "name": name}
+
     def takes(self, fault: FaultSpec, now: float) -> bool:
         """Whether a fault is one of cables, which then begins at `now` (s)."""
         if fault.kind not in CABLE_KINDS:

@@ -40,6 +40,36 @@ def need_hosts() -> None:
         raise NotReadyError("the cable between hosts needs /dev/net/tun: modprobe tun")
 
 
+def inside(space: str, *command: str) -> list[str]:
+    """The command, to be run in a network namespace (path); its process is the command's own."""
+    return ["nsenter", f"--net={space}", "--", *command]
+
+
+def entrance_of(flight: Mapping[str, Any]) -> tuple[bool, str]:
+    """Where others join the team of a flight.
+
+    Args:
+        flight: its first event.
+
+    Returns:
+        Whether the team has hosts of its own, and the path of the network namespace; "" if it is
+        there no more.
+
+    Raises:
+        NotReadyError: only root may know.
+    """
+    found = flight.get("entrance")
+    if not isinstance(found, dict):
+        return False, ""
+    try:  # a path may have come to mean something else
+        there = os.readlink(str(found.get("path"))) == found.get("name")
+    except PermissionError as error:
+        raise NotReadyError("hosts as network namespaces need root: sudo -E") from error
+    except OSError:
+        there = False
+    return True, str(found["path"]) if there else ""
+
+
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -103,7 +133,11 @@ class Hosts:
 
     def on(self, name: str, *command: str) -> list[str]:
         """The command, to be run on a host; its process is the command's own."""
-        return ["nsenter", f"--net={self._spaces[name]}", "--", *command]
+        return inside(self._spaces[name], *command)
+
+    def space(self, name: str) -> tuple[str, str]:
+        """Path and the kernel's name of a host's network namespace."""
+        return self._spaces[name], os.readlink(self._spaces[name])
 
     def _answer(self) -> dict[str, Any]:
         assert self._cable.stdout is not None
