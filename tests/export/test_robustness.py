@@ -57,6 +57,10 @@ def test_page_and_figures_are_sealed(
     for old, new in zip(table["rows"], anew["rows"], strict=True):  # the same policy, as a graph
         if old["case"] == "spoof" and old["weights"] != "supervisor":
             assert new["score"] == pytest.approx(old["score"], abs=1e-3)
+    kept = tmp_path / "kept"
+    assert calibrate([str(bundle), "--out", str(kept), "--keep", "--robustness", "2"]) == 0
+    before, after = open_bundle(bundle), open_bundle(kept)
+    assert after.health == before.health and after.digest != before.digest
     (bundle / "robustness.md").write_text(page.replace("0.", "1."))
     with pytest.raises(BundleError, match=r"robustness\.md is not the file that was sealed"):
         open_bundle(bundle)
@@ -66,6 +70,12 @@ def test_the_page_covers_what_it_should() -> None:
     labels = [column.label for column in robustness.COLUMNS]
     assert len(set(labels)) == len(labels)
     assert {"nominal", "spoof", "trained adversary", "N x 2", "adversary", "crash"} <= set(labels)
+
+
+def test_what_keeps_all_and_makes_nothing_is_refused(run: Path, tmp_path: Path) -> None:
+    assert main([str(run), "--out", str(tmp_path / "bundle")]) == 0
+    with pytest.raises(ConfigError, match="--keep leaves nothing to do"):
+        calibrate([str(tmp_path / "bundle"), "--out", str(tmp_path / "again"), "--keep"])
 
 
 def test_one_episode_is_no_evidence(run: Path, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class CalibrateArgs:
     """Of the layouts."""
     robustness: int = 0
     """Paired episodes of each figure of a robustness page in the bundle; 0 for no page."""
+    keep: bool = False
+    """Keep the thresholds that it has, and make the robustness page alone."""
     json: bool = False
     """Print the thresholds as JSON."""
 
@@ -55,15 +57,24 @@ def main(argv: list[str]) -> int:
     robots = args.robots or min(bundle.manifest.team_sizes_trained[1], 8)
     if robots < 2 or args.teams < 1:
         raise ConfigError(f"{args.teams} teams of {robots} robots; at least 1 of 2 are needed")
-    manifest = bundle.manifest
+    if args.keep and not args.robustness:
+        raise ConfigError("--keep leaves nothing to do; it goes with --robustness EPISODES")
+    manifest, policy = bundle.manifest, OnnxPolicy(bundle)
+    if args.keep:
+        return _sealed(args, bundle, policy, bundle.health, "")
     env = SwarmEnv(
         *(manifest.scenario, manifest.robot, args.teams, robots, args.backend, True),
         seed=args.seed,
     )
-    policy = OnnxPolicy(bundle)
     with closing(env):
         found = calibrated(env, lambda _: OnnxTeam(policy))
     flown = f"{args.teams} teams of {robots} in {args.backend}"
+    return _sealed(args, bundle, policy, found, flown)
+
+
+def _sealed(
+    args: CalibrateArgs, bundle: Bundle, policy: OnnxPolicy, found: HealthSettings, flown: str
+) -> int:
     pages = _pages(bundle, policy, found, args.robustness) if args.robustness else {}
     digest = reseal(args.bundle, bundle, args.out, found, flown, pages)
     open_bundle(args.out)
@@ -96,13 +107,23 @@ def reseal(
     flown: str,
     pages: Mapping[str, bytes] | None = None,
 ) -> str:
-    """The same bundle with other thresholds, and with further files; returns its digest."""
+    """The same bundle with other thresholds, and with further files; returns its digest.
+
+    Args:
+        source: bundle.
+        bundle: the same, opened.
+        out: folder of the new one.
+        found: thresholds.
+        flown: on what they were calibrated; "": they are as they were.
+        pages: further files by name.
+    """
     files = {**files_of(source), **(pages or {})}
     values = bundle.manifest.model_dump(exclude={"schema_version", "spec", "spec_digest", "files"})
     for name in ("manifest.json", SIGNATURE):
         files.pop(name, None)
-    files[CARD] += (
-        f"\n## Calibration\n\nCalibrated again, on fault-free episodes of {flown}, and in place of "
-        f"the thresholds above: accused is {accused(found)}.\n"
-    ).encode()
+    if flown:
+        files[CARD] += (
+            "\n## Calibration\n\nCalibrated again, on fault-free episodes of "
+            f"{flown}, and in place of the thresholds above: accused is {accused(found)}.\n"
+        ).encode()
     return seal_bundle(out, {**values, "health": found.to_dict()}, files)
