@@ -175,6 +175,26 @@ def test_a_watch_finds_the_runaway_and_nobody_else() -> None:
     assert np.nanmax(watch.departure[0][np.isnan(courses)]) < 0.1
 
 
+def two_stand(config: NormalityConfig, away: float, fence: float = np.inf) -> list[bool]:
+    """Who is accused of two that stand for six seconds, one by a fence and one `away` from it."""
+    place = np.array([[[1.93, 0.0, 0.0], [1.93 - away, 0.0, 0.0]]])
+    still = Kinematics(place, np.zeros((1, 2, 3)), np.zeros((1, 2)), np.zeros((1, 2)))
+    watch = Watch(policy_spec("crazyflie"), replace(config, stall_s=3.0), home, 1, 2)
+    scene, all_there = replace(SCENE, half_width=fence), np.ones((1, 2), bool)
+    none = np.zeros((1, 2, 2), BITS)
+    for step in range(60):
+        now = step * TICK
+        found = watch.look(still, np.zeros((1, 2)), np.ones((1, 2)), none, scene, all_there, now)
+    return found[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("hold", "away", "accused"), [(0.0, 0.42, True), (0.46, 0.42, False), (0.46, 0.6, True)]
+)
+def test_who_stands_before_another_may_be_held_by_its_barrier(hold, away, accused) -> None:
+    assert two_stand(replace(CONFIG, hold_m=hold), away) == [accused, accused]
+
+
 @pytest.mark.parametrize(
     ("fence", "away", "accused"),
     [(np.inf, 0.4, True), (4.0, 0.4, True), (2.0, 0.4, False), (2.0, 1.0, True)],
@@ -183,15 +203,7 @@ def test_who_stands_at_the_fence_may_be_held_there(
     fence: float, away: float, accused: bool
 ) -> None:
     """Crowds push robots against it; who is alone there is free to leave."""
-    place = np.array([[[1.93, 0.0, 0.0], [1.93 - away, 0.0, 0.0]]])
-    still = Kinematics(place, np.zeros((1, 2, 3)), np.zeros((1, 2)), np.zeros((1, 2)))
-    watch = Watch(policy_spec("crazyflie"), replace(CONFIG, stall_s=3.0, near_m=0.6), home, 1, 2)
-    scene, all_there = replace(SCENE, half_width=fence), np.ones((1, 2), bool)
-    none = np.zeros((1, 2, 2), BITS)
-    for step in range(60):
-        now = step * TICK
-        found = watch.look(still, np.zeros((1, 2)), np.ones((1, 2)), none, scene, all_there, now)
-    assert found.tolist() == [[accused, True]]
+    assert two_stand(replace(CONFIG, near_m=0.6), away, fence) == [accused, True]
 
 
 def test_what_cannot_be_true_is_not_judged() -> None:

@@ -125,6 +125,14 @@ def test_pairs_beyond_reach_cannot_be_broken():
     assert -1e-9 < tightest < 1e-9, "never broken, and no shorter reach would do"
 
 
+def test_two_that_face_each_other_stand_where_the_filter_holds_them():
+    sim = Robotarium(1, 2)
+    sim.reset(np.array([[[-0.6, 0.0, 0.0], [0.6, 0.0, math.pi]]]))
+    sim.drive(np.tile([0.2, 0.0], (1, 2, 1)), 180)
+    apart = np.linalg.norm(sim.poses[0, 0, :2] - sim.poses[0, 1, :2])
+    assert apart == pytest.approx(barrier.HOLDS_M, abs=0.005)
+
+
 def test_in_a_cluster_without_a_solution_nobody_nears_and_others_do_not_mind():
     poses = np.zeros((1, 6, 3))
     poses[0, :4, :2] = [[0.0, 0.0], [0.0, 0.0], [0.02, 0.0], [0.02, 0.03]]

@@ -63,6 +63,8 @@ class NormalityConfig:
             that nobody is accused.
         stall_s: s for which a robot may stand though it is asked to move; 0: as long as it likes.
         near_m: m, reach of the robots' own proximity sensing.
+        hold_m: m between centres, from which on a barrier filter in the robots themselves may
+            hold two in front of each other; 0: they have none.
         smooth_s: time constant with which set-points and motions are smoothed.
         heard_s: a robot that was not heard for longer is not judged.
     """
@@ -71,6 +73,7 @@ class NormalityConfig:
     limit_s: float = 0.0
     stall_s: float = 0.0
     near_m: float = 0.3
+    hold_m: float = 0.0
     smooth_s: float = 1.0
     heard_s: float = 0.3
 
@@ -187,6 +190,7 @@ class Watch:
         self._bound = np.asarray(spec.action_bound)
         limits = safety_config(spec, np.inf)
         self._apart, self._inside = limits.separation_m, limits.fence_m
+        self._holds = max(limits.separation_m, config.hold_m)
         restart(acts)
         self._expected: Float = np.zeros((teams, robots, spec.action_size))
         self._table: Float = np.ones((teams, robots))
@@ -264,10 +268,10 @@ class Watch:
         pillar = way - posts[:, None, :, 2] + self._spec.radius_m
         pillar = np.where(posts[:, None, :, 2] > 0.0, pillar, np.inf)
         beside = gap.min(axis=-1, initial=np.inf)
-        nearest = np.minimum(beside, pillar.min(axis=-1, initial=np.inf))
+        blocked = pillar.min(axis=-1, initial=np.inf) < self._apart + HELD_M
         room = scene.half_width - np.abs(place - scene.home[:2]).max(axis=-1)
         pressed = (room < self._inside + HELD_M) & (beside < self._config.near_m)
-        return np.asarray((nearest < self._apart + HELD_M) | pressed)
+        return np.asarray((beside < self._holds + HELD_M) | blocked | pressed)
 
     @property
     def stood(self) -> Float:

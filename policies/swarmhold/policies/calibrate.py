@@ -31,6 +31,8 @@ from swarmhold.policies.evaluate import TeamPolicy
 from swarmhold.policies.health_loop import EnvWatch, env_input
 from swarmhold.sim.disturb import CHANNELS, CONGESTED
 from swarmhold.sim.env import SwarmEnv
+from swarmhold.sim.ground.barrier import HOLDS_M
+from swarmhold.sim.robots import GRITSBOT
 
 PolicyOf = Callable[[SwarmEnv], TeamPolicy]
 MARGIN = 2.0  # on the largest figure seen
@@ -61,7 +63,8 @@ def calibrated(env: SwarmEnv, policy_of: PolicyOf, episode: int = 0) -> HealthSe
         episode: number of the batch of episodes.
     """
     base, speed = HealthSettings(), env.spec.action_bound[0]
-    near = replace(base.normality, near_m=env.model.near_range)
+    holds = round(HOLDS_M, 4) if env.model is GRITSBOT else 0.0
+    near = replace(base.normality, near_m=env.model.near_range, hold_m=holds)
     settings = replace(base, normality=near, monitor=replace(base.monitor, speed_mps=speed))
     shape = (env.scenario, env.robot, max(env.n_envs, ROUGH_TEAMS), env.n_robots)
     congested = SwarmEnv(*shape, disturbances=CHANNELS[CONGESTED])

@@ -50,10 +50,10 @@ NONE, SEVERAL = -1, -2
 Workspace = tuple[np.ndarray, ...]
 
 
-def _reach() -> float:
-    """Distance (m) of guarded points from which on no wheel speed breaks a pair's constraint."""
+def _reach(speed: float) -> float:
+    """Distance (m) of guarded points from which on no speed up to this breaks the constraint."""
     low, high = SAFETY_RADIUS, 10.0
-    pull = 2.0 * (SPEED_LIMIT + DISTURBANCE * WHEEL_RADIUS)
+    pull = 2.0 * (speed + DISTURBANCE * WHEEL_RADIUS)
     for _ in range(100):
         middle = 0.5 * (low + high)
         if 0.5 * GAMMA * (middle**2 - SAFETY_RADIUS**2) ** 3 < pull * middle:
@@ -63,7 +63,8 @@ def _reach() -> float:
     return high
 
 
-REACH = _reach()
+REACH = _reach(SPEED_LIMIT)
+HOLDS_M = _reach(0.0) + 2.0 * PROJECTION  # between centres: two that face each other stand there
 
 
 def workspace(n_robots: int) -> Workspace:
