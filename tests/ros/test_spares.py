@@ -39,7 +39,7 @@ def test_a_spare_flies_on_in_the_place_of_a_lost_robot(tmp_path, rendezvous_bund
         assert "runs already" in lost.last_words()
         time.sleep(1.0)
         fleet.check(set())
-        assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 4, 20.0)
+        assert wait_for(lambda: states(fleet) == ["HEALTHY"] * 4, 60.0), "its twin was heard too"
     events = events_of(config.folder)
     assert [event["robot"] for event in events if event["event"] == "spare"] == [2]
     seen = [
