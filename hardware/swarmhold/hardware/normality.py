@@ -25,7 +25,7 @@ from swarmhold.hardware.monitor import Accusation
 from swarmhold.hardware.observe import observe, to_body
 from swarmhold.hardware.safety import safety_config
 from swarmhold.hardware.spec import PolicySpec
-from swarmhold.hardware.surroundings import Scene, surroundings_of
+from swarmhold.hardware.surroundings import Scene, sideways, surroundings_of
 from swarmhold.hardware.types import (
     REACH,
     Bool,
@@ -63,7 +63,7 @@ class NormalityConfig:
             that nobody is accused.
         stall_s: s for which a robot may stand though it is asked to move; 0: as long as it likes.
         near_m: m, reach of the robots' own proximity sensing.
-        hold_m: m between centres, from which on a barrier filter in the robots themselves may
+        hold_m: m between centres, below which a barrier filter in the robots themselves may
             hold two in front of each other; 0: they have none.
         smooth_s: time constant with which set-points and motions are smoothed.
         heard_s: a robot that was not heard for longer is not judged.
@@ -249,8 +249,7 @@ class Watch:
 
     def _may_meet_the_lost(self, said: Kinematics, age: Float, heard: Bool) -> Bool:
         """(E, N) who may give way to a robot that is somewhere near, and says no longer where."""
-        offset = said.position[:, None] - said.position[:, :, None]
-        distance = np.sqrt(np.sum(offset**2, axis=-1))
+        distance = sideways(said.position[:, None] - said.position[:, :, None])
         lost = np.isfinite(age) & ~heard
         went = self._bound[0] * np.minimum(np.where(lost, age, 0.0), LOST_S)
         near = lost[:, None] & (distance < (self._config.near_m + went)[:, None])
@@ -262,7 +261,7 @@ class Watch:
         Crowds push robots against the fence, from farther away. Who is alone there can leave.
         """
         place, posts = said.position[..., :2], scene.posts
-        gap = np.linalg.norm(place[:, None] - place[:, :, None], axis=-1)
+        gap = sideways(place[:, None] - place[:, :, None])
         gap = np.where(known[:, None] & ~np.eye(gap.shape[1], dtype=bool), gap, np.inf)
         way = np.linalg.norm(place[:, :, None] - posts[:, None, :, :2], axis=-1)
         pillar = way - posts[:, None, :, 2] + self._spec.radius_m
